@@ -1,0 +1,139 @@
+#pragma once
+
+#include <cstdint>
+
+#include <levada/base/clock.hpp>
+#include <levada/base/timer_queue.hpp>
+
+namespace levada {
+
+class executor;
+
+namespace detail {
+class work_list;
+class control;
+class cancel_node;
+} // namespace detail
+
+/// A thing to run once on an executor: a ready task, a posted function.
+class work {
+public:
+    virtual void run() noexcept = 0;
+
+protected:
+    work() = default;
+    ~work() = default;
+    work(const work&) = delete;
+    work& operator=(const work&) = delete;
+
+private:
+    friend class detail::work_list;
+    work* next_ = nullptr;
+};
+
+namespace detail {
+
+/// A first-in-first-out list of work, linked through the works themselves.
+class work_list {
+public:
+    [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
+    void push(work& w) noexcept {
+        w.next_ = nullptr;
+        (head_ ? tail_->next_ : head_) = &w;
+        tail_ = &w;
+    }
+    [[nodiscard]] work* pop() noexcept {
+        work* w = head_;
+        if (w) head_ = w->next_;
+        return w;
+    }
+    void append(work_list&& other) noexcept {
+        if (other.empty()) return;
+        (head_ ? tail_->next_ : head_) = other.head_;
+        tail_ = other.tail_;
+        other.head_ = nullptr;
+    }
+
+private:
+    work* head_ = nullptr;
+    work* tail_ = nullptr; // meaningful only while head_ is set
+};
+
+/// What this thread is running: set by loops and by tasks as they are entered.
+struct thread_context {
+    executor* on = nullptr;
+    control* task = nullptr;
+};
+
+/// Never inlined: compilers cache the address of a thread-local across suspensions.
+[[nodiscard]] thread_context& this_thread() noexcept;
+
+} // namespace detail
+
+/// Where tasks run: the small interface that all waking goes through. Channels, select, tokens and tasks
+/// know nothing else of loops, so a loop of one's own is a class that derives from this one.
+///
+/// A loop runs every posted `work` once, on the thread that it calls its own, and never inside `post`.
+/// It calls `run_timers()` on that thread once the deadline that `arm` last named has come.
+class executor {
+public:
+    executor() noexcept;
+    virtual ~executor();
+    executor(const executor&) = delete;
+    executor& operator=(const executor&) = delete;
+
+    /// Makes `w` run soon, in the order of posting. Any thread; never runs it inline; must not fail.
+    virtual void post(work& w) noexcept = 0;
+    /// The nearest timer is now `deadline`. Called on the loop's thread.
+    virtual void arm(time_point deadline) noexcept = 0;
+    /// The loop's clock.
+    [[nodiscard]] virtual time_point now() const noexcept;
+
+    /// The executor that runs the calling thread's current task or function; null outside of loops.
+    [[nodiscard]] static executor* current() noexcept;
+
+    /// Fires the timers that are due by `now()`, and gives the next deadline (`time_point::max()`: none).
+    time_point run_timers() noexcept;
+    [[nodiscard]] time_point next_deadline() const noexcept { return timers_.earliest(); }
+
+    void add_timer(detail::timer_node& t, time_point deadline) noexcept;
+    void remove_timer(detail::timer_node& t) noexcept { timers_.erase(t); }
+
+    /// Pseudo-random numbers for select: `n` > 0 gives one in [0, n). Follows the seed.
+    [[nodiscard]] std::uint32_t random(std::uint32_t n) noexcept {
+        rng_ ^= rng_ << 13; // xorshift64 (Marsaglia 2003), scaled by multiplication (Lemire 2019)
+        rng_ ^= rng_ >> 7;
+        rng_ ^= rng_ << 17;
+        return static_cast<std::uint32_t>(((rng_ >> 32) * n) >> 32);
+    }
+
+    /// The root of all tasks and tokens that live here; `go` hangs its tasks on it.
+    [[nodiscard]] detail::cancel_node& root() noexcept { return *root_; }
+
+protected:
+    void seed(std::uint64_t s) noexcept;
+    /// After a shutdown, which cancels the root: a new one for what is started next.
+    void renew_root();
+
+private:
+    detail::timer_queue timers_;
+    std::uint64_t rng_;
+    detail::cancel_node* root_;
+};
+
+namespace detail {
+
+/// Marks the thread as running `on` for a scope.
+class [[nodiscard]] enter_executor {
+public:
+    explicit enter_executor(executor& on) noexcept : saved_(this_thread()) { this_thread() = {&on, nullptr}; }
+    ~enter_executor() { this_thread() = saved_; }
+    enter_executor(const enter_executor&) = delete;
+    enter_executor& operator=(const enter_executor&) = delete;
+
+private:
+    thread_context saved_;
+};
+
+} // namespace detail
+} // namespace levada

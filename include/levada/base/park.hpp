@@ -1,0 +1,180 @@
+#pragma once
+
+// Parking: how whoever waits is claimed by exactly one of those who may wake it.
+//
+// Invariants:
+// 1. A parker's word changes from `arming` or `parked` to a claimed state once per epoch; that one change
+//    decides between completion by a peer, a timer, a token, and cancelling. Every park begins a new epoch.
+// 2. Who claims a parker that is `parked` makes it run again, by posting it after all locks are let go.
+//    Who claims one that is still `arming` does not: the parker sees it when it publishes.
+// 3. After it has published, the parking thread touches neither the operation nor its frame.
+// 4. Peers reach an operation only under the lock of what it is linked to; the operation is unlinked under
+//    that lock before its frame goes. So an epoch need be compared only by those who hold no such lock:
+//    cancellers.
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include <levada/base/executor.hpp>
+#include <levada/base/lock.hpp>
+
+namespace levada::detail {
+
+enum class park_state : std::uint8_t {
+    running,   // runs, or is ready to
+    arming,    // links its operations; may be claimed, by one who then does not post it
+    parked,    // waits; may be claimed
+    claimed,   // an operation completed; `winner` says which arm
+    cancelled, // a cancel came first
+    ended,
+};
+
+enum class claim_result : std::uint8_t { lost, won, won_early };
+
+/// Whoever waits: a task, or a plain thread in a blocking call.
+class parker : public work {
+public:
+    explicit parker(executor* home) noexcept : home_(home) {}
+
+    [[nodiscard]] executor* home() const noexcept { return home_; }
+    [[nodiscard]] park_state state() const noexcept {
+        return state_of(word_.load(std::memory_order_acquire));
+    }
+    [[nodiscard]] std::uint32_t winner() const noexcept {
+        return static_cast<std::uint32_t>(word_.load(std::memory_order_acquire) >> 8) & max_arm;
+    }
+
+    // On the parker's own thread:
+
+    void begin_arming() noexcept { store_first(park_state::arming); }
+    /// After `begin_arming`: a cancel was seen. It loses to a claim that came before.
+    void cancel_arming() noexcept { (void)swap_state(park_state::arming, park_state::cancelled); }
+    /// After `begin_arming`. False when somebody claimed it meanwhile.
+    [[nodiscard]] bool publish() noexcept { return swap_state(park_state::arming, park_state::parked); }
+    /// Arms and publishes at once, under the lock of the one thing that is waited for.
+    void park() noexcept { store_first(park_state::parked); }
+    /// Takes back a park that nobody has claimed.
+    [[nodiscard]] bool unpark() noexcept { return swap_state(park_state::parked, park_state::running); }
+    void set_running() noexcept { set(park_state::running); }
+    void set_claimed() noexcept { set(park_state::claimed); }
+    void set_cancelled() noexcept { set(park_state::cancelled); }
+    void set_ended() noexcept { set(park_state::ended); }
+
+    // On any thread:
+
+    /// Claims the current park for its arm number `arm`.
+    [[nodiscard]] claim_result claim(std::uint32_t arm) noexcept {
+        auto w = word_.load(std::memory_order_relaxed);
+        for (;;) {
+            const auto s = state_of(w);
+            if (s != park_state::parked && s != park_state::arming) return claim_result::lost;
+            const auto next = (w & epoch_bits) | (std::uint64_t(arm) << 8) | raw(park_state::claimed);
+            if (exchange(w, next))
+                return s == park_state::parked ? claim_result::won : claim_result::won_early;
+        }
+    }
+    /// Claims it for arm `arm` and, if it has to be made ready, adds it to `ready`. True when it was claimed.
+    [[nodiscard]] bool claim(std::uint32_t arm, work_list& ready) noexcept {
+        const auto c = claim(arm);
+        if (c == claim_result::won) ready.push(*this);
+        return c != claim_result::lost;
+    }
+
+protected:
+    ~parker() = default;
+
+    static constexpr std::uint64_t epoch_bits = ~std::uint64_t(0xffffffff);
+    static constexpr std::uint32_t max_arm = 0xffffff;
+
+    static park_state state_of(std::uint64_t w) noexcept { return static_cast<park_state>(w & 0xff); }
+    static std::uint64_t raw(park_state s) noexcept { return static_cast<std::uint64_t>(s); }
+
+    std::uint64_t load_word() const noexcept { return word_.load(std::memory_order_seq_cst); }
+    bool exchange(std::uint64_t& expected, std::uint64_t next) noexcept {
+        if (single_threaded()) [[likely]] {
+            word_.store(next, std::memory_order_relaxed);
+            return true;
+        }
+        return word_.compare_exchange_weak(expected, next, std::memory_order_seq_cst,
+                                           std::memory_order_relaxed);
+    }
+    void set_home(executor& e) noexcept { home_ = &e; }
+
+private:
+    void store_first(park_state s) noexcept {
+        const auto epoch = (word_.load(std::memory_order_relaxed) & epoch_bits) + (std::uint64_t(1) << 32);
+        // Sequentially consistent against a canceller on another thread, who marks the token and then reads
+        // this word, while we store this word and then read the token's mark: one of us sees the other.
+        word_.store(epoch | raw(s),
+                    single_threaded() ? std::memory_order_relaxed : std::memory_order_seq_cst);
+    }
+    void set(park_state s) noexcept {
+        const auto w = word_.load(std::memory_order_relaxed);
+        word_.store((w & ~std::uint64_t(0xff)) | raw(s), std::memory_order_release);
+    }
+    bool swap_state(park_state from, park_state to) noexcept {
+        auto w = word_.load(std::memory_order_relaxed);
+        if (state_of(w) != from) return false;
+        const auto next = (w & ~std::uint64_t(0xff)) | raw(to);
+        if (single_threaded()) [[likely]] {
+            word_.store(next, std::memory_order_relaxed);
+            return true;
+        }
+        return word_.compare_exchange_strong(w, next, std::memory_order_seq_cst, std::memory_order_relaxed);
+    }
+
+    std::atomic<std::uint64_t> word_{0}; // epoch:32 arm:24 state:8
+    executor* home_;
+};
+
+/// Posts every work of a list to the home of its parker. The list holds parkers only.
+void post_all(work_list& ready) noexcept;
+
+class cancel_node;
+
+/// What a task is parked on. It lies in the frame that awaits it.
+class operation {
+public:
+    /// A cancel came first: take the operation back, on the task's own thread. False while a kernel has to
+    /// answer: then the task is posted when it has, and this is called again.
+    [[nodiscard]] virtual bool withdraw() noexcept = 0;
+    /// Arm `winner` was claimed: take the others back. Called for operations with kernel arms only; false as
+    /// in `withdraw`.
+    [[nodiscard]] virtual bool retire(std::uint32_t) noexcept { return true; }
+    /// True when this operation answers a cancel by committing instead of letting its task unwind.
+    [[nodiscard]] virtual bool answer_cancel(const cancel_node&) noexcept { return false; }
+    /// What it waits for, in a few words, for dumps.
+    virtual void describe(std::string& out) const = 0;
+
+protected:
+    operation() = default;
+    ~operation() = default;
+};
+
+/// An operation that can also be one of several: an arm of select.
+class arm : public operation {
+public:
+    parker* who = nullptr;
+    std::uint32_t index = 0;
+
+    /// The lock that guards what this arm waits for, if it takes part in the common lock order. An arm that
+    /// takes something when it commits (a value, a place, a lock) has one, so that it is not found ready
+    /// while it is being linked.
+    [[nodiscard]] virtual lock* shared_lock() const noexcept { return nullptr; }
+    /// Commits now if that is possible, with `shared_lock` held if there is one.
+    [[nodiscard]] virtual bool try_commit(work_list& ready) noexcept = 0;
+    /// Begins to wait, with `shared_lock` held if there is one. True when it turned out to be ready.
+    [[nodiscard]] virtual bool link() noexcept = 0;
+    /// Stops waiting, if it still does; takes its lock itself.
+    virtual void unlink() noexcept = 0;
+    [[nodiscard]] bool withdraw() noexcept override {
+        unlink();
+        return true;
+    }
+
+protected:
+    ~arm() = default;
+};
+
+} // namespace levada::detail

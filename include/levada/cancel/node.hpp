@@ -1,0 +1,199 @@
+#pragma once
+
+// The cancel tree. Sources, tasks, groups and boundaries are nodes; callbacks and waiting operations are
+// leaves. The tree of tokens and the tree of tasks are one tree.
+//
+// Invariants:
+// 1. A node's lock guards its list of children, its mark being set, its reason and its `live` count.
+// 2. Locks are taken from parents to children, never upwards.
+// 3. A linked child holds a reference on its parent, so a parent outlives its links.
+// 4. A node is marked once, reason first; all that hangs below is marked or will be by the same walk, which
+//    holds the locks of the path it stands on. What links to a marked node is born marked.
+// 5. Nothing of a user's runs under these locks: the walk collects ready tasks and callbacks.
+
+#include <atomic>
+#include <cstdint>
+#include <system_error>
+
+#include <levada/base/intrusive_list.hpp>
+#include <levada/base/lock.hpp>
+#include <levada/base/park.hpp>
+
+namespace levada::detail {
+
+enum class node_kind : std::uint8_t {
+    source,    // of a cancel_source, or an executor's root
+    task,      // a task_node
+    scope,     // a scope_node: a boundary inside a task
+    shield,    // a scope_node that cancelling does not enter
+    group,     // a task_group's
+    callback,  // a leaf: callback_entry
+    on_cancel, // a leaf: wakes when its parent is marked
+    on_end,    // a leaf: wakes when its parent, a task, has ended
+    on_idle,   // a leaf: wakes when its parent has no live tasks
+};
+
+class cancel_node;
+
+/// What hangs in the tree.
+struct tree_entry : list_hook {
+    explicit tree_entry(node_kind k) noexcept : kind(k) {}
+    cancel_node* parent = nullptr;
+    const node_kind kind;
+};
+
+/// A leaf by which an arm waits for its parent.
+struct tree_waiter : tree_entry {
+    tree_waiter(node_kind k, arm& a) noexcept : tree_entry(k), target(a) {}
+    arm& target;
+};
+
+class callback_entry;
+
+/// What a change to the tree leaves to be done once all locks are let go.
+struct after_unlock {
+    work_list ready;
+    intrusive_list<callback_entry> callbacks;
+    void run() noexcept; // posts the tasks, runs the callbacks
+};
+
+class cancel_node : public tree_entry {
+public:
+    explicit cancel_node(node_kind k) noexcept : tree_entry(k) {}
+    cancel_node(const cancel_node&) = delete;
+    cancel_node& operator=(const cancel_node&) = delete;
+
+    [[nodiscard]] bool cancelled() const noexcept { return marked_.load(std::memory_order_seq_cst); }
+    /// Valid once cancelled; a code of value 0 before.
+    [[nodiscard]] std::error_code reason() const noexcept {
+        return cancelled() ? std::error_code(reason_value_, *reason_category_) : std::error_code();
+    }
+
+    void ref() noexcept { refs_.add(); }
+    void unref() noexcept {
+        if (refs_.drop()) destroy(*this);
+    }
+
+    /// Marks this node and all below. False when it was marked before.
+    bool cancel(std::error_code why) noexcept;
+
+    /// Hangs a node below this one. The child is born cancelled if this node is.
+    void adopt(cancel_node& child) noexcept;
+    /// The same for a task that this node counts as live.
+    void adopt_task(cancel_node& child) noexcept;
+    /// Takes this node out from below its parent, if it hangs there.
+    void leave() noexcept;
+    /// One live task more, and one less; the last one wakes who waits for `live() == 0`.
+    void count() noexcept;
+    void uncount(after_unlock& todo) noexcept;
+
+    /// Hangs a waiting leaf; true when what it waits for is already so.
+    [[nodiscard]] bool link(tree_waiter& w) noexcept;
+    void unlink(tree_waiter& w) noexcept;
+    [[nodiscard]] bool link(callback_entry& c) noexcept;
+    [[nodiscard]] bool unlink(callback_entry& c) noexcept;
+
+    /// Wakes the `on_end` leaves. True when something else still hangs below.
+    [[nodiscard]] bool fire_end(after_unlock& todo) noexcept;
+
+    [[nodiscard]] std::uint32_t live() const noexcept { return live_.load(std::memory_order_acquire); }
+    /// Tells the task that owns this node, by posting it, when live() next becomes 0; false if it is now.
+    [[nodiscard]] bool await_idle() noexcept;
+
+    [[nodiscard]] lock& mutex() noexcept { return lock_; }
+    [[nodiscard]] const intrusive_bag<tree_entry>& children() const noexcept { return children_; }
+
+    /// Whether the parent counts this task as live; the one who clears it uncounts.
+    [[nodiscard]] bool take_counted() noexcept { return exchange_flag(counted_, false); }
+
+protected:
+    std::uint32_t flags_ = 0; // the task's; see control.hpp
+
+private:
+    static void destroy(cancel_node& n) noexcept;
+    bool mark(std::error_code why) noexcept;
+    void deliver(after_unlock& todo) noexcept;
+    [[nodiscard]] bool one_less(after_unlock& todo) noexcept;
+
+    std::atomic<bool> marked_{false};
+    std::atomic<bool> counted_{false};
+    bool await_idle_ = false;
+    lock lock_;
+    std::atomic<std::uint32_t> live_{0}; // tasks that their parent waits for before it unwinds
+    ref_count refs_{1};
+    int reason_value_ = 0;
+    const std::error_category* reason_category_ = nullptr;
+    intrusive_bag<tree_entry> children_;
+};
+
+class task_node;
+
+/// A region of a task: a boundary, a shield, a group. It lives apart from the frame, since tokens, and tasks
+/// that were detached or outlive the region, may refer to it.
+class scope_node : public cancel_node {
+public:
+    /// A new region of `owner`, below the node that is current there.
+    [[nodiscard]] static scope_node* open(node_kind k, task_node& owner);
+    /// The task has left it. While tasks still live in it, it counts as one live task of the region around
+    /// it.
+    void close() noexcept;
+
+    time_point deadline = time_point::max();
+    void* site = nullptr; // the boundary or group object, while it is open
+
+private:
+    friend class cancel_node;
+    scope_node(node_kind k, task_node& owner) noexcept : cancel_node(k), owner_(&owner) {}
+    task_node* owner_; // null once closed; guarded by the lock
+    bool lingers_ = false;
+};
+
+/// The part of a task's control block that the tree knows.
+class task_node : public parker, public cancel_node {
+public:
+    explicit task_node(executor* home) noexcept
+        : parker(home), cancel_node(node_kind::task), current_(this) {}
+
+    /// The innermost node of this task: itself, or the scope that it is in.
+    [[nodiscard]] cancel_node* current() const noexcept { return current_.load(std::memory_order_seq_cst); }
+    void set_current(cancel_node& n) noexcept { current_.store(&n, std::memory_order_seq_cst); }
+
+protected:
+    ~task_node() = default;
+    /// Frees the memory, the task having ended.
+    virtual void deallocate() noexcept = 0;
+
+private:
+    friend class cancel_node;
+    /// Claims the task's park for a cancel of `n`, if `n` is its innermost node.
+    void cancel_park(const cancel_node& n, work_list& ready) noexcept;
+
+    std::atomic<cancel_node*> current_;
+};
+
+/// The node of a cancel_source.
+class source_node final : public cancel_node, public timer_node {
+public:
+    [[nodiscard]] static source_node* make();
+
+    /// Arms the timer on the calling loop, if there is a deadline and no loop has it yet.
+    void arm_deadline() noexcept;
+    void disarm() noexcept;
+
+    time_point deadline = time_point::max(); // the nearest of its own and those above
+    bool own_timer = false;                  // needs a timer: nothing above it has that deadline
+
+private:
+    friend class cancel_node;
+    source_node() noexcept : cancel_node(node_kind::source) {}
+    ~source_node() = default;
+    void fire() noexcept override;
+    executor* armed_on_ = nullptr;
+};
+
+/// The nearest deadline of a node and all above it.
+[[nodiscard]] time_point deadline_of(const cancel_node* n) noexcept;
+/// Whether `n` is `ancestor` or hangs below it, by links that cancelling follows.
+[[nodiscard]] bool is_below(const cancel_node* n, const cancel_node* ancestor) noexcept;
+
+} // namespace levada::detail

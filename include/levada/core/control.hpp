@@ -1,0 +1,182 @@
+#pragma once
+
+// A task's control block: the one place that knows what the task is doing.
+//
+// Invariants:
+// 1. A task runs on one thread at a time: it is made ready by whoever claims its park, or by itself.
+// 2. While it runs, `on_` names its run; while it is parked, `parked_on_` names its operation and `leaf_` the
+//    frame that awaits it. Both are written before the park is published, and read by the task's own run.
+// 3. The chain of frames goes from the leaf through `promise_base::awaiting()` to the root. Every boundary on
+//    it has a scope_node, and `current()` is the innermost; the nodes' parents lead up to the task itself.
+// 4. Frames are destroyed from leaf to root, by `run()`, after all live tasks of the regions they make up
+//    have ended. The control block goes with its last reference.
+
+#include <coroutine>
+#include <cstdint>
+#include <exception>
+#include <source_location>
+#include <string>
+#include <system_error>
+
+#include <levada/base/executor.hpp>
+#include <levada/base/park.hpp>
+#include <levada/cancel/node.hpp>
+
+namespace levada::detail {
+
+class promise_base;
+using frame_handle = std::coroutine_handle<promise_base>;
+
+/// What a resumed frame asks of `control::run` as it suspends.
+enum class step : std::uint8_t {
+    parked, // nothing: the task may already run elsewhere
+    resume, // resume `next`
+    leave,  // `next` is the body of the innermost boundary, or the root, and is done
+    unwind, // a cancel came before the operation: destroy from `leaf_`
+};
+
+struct task_run {
+    step what = step::parked;
+    std::uint32_t budget = 256; // operations that may complete at once before the task lets others run
+    frame_handle next;
+};
+
+/// What only the task's own thread asks.
+enum class task_flag : std::uint32_t {
+    started = 1,
+    unwinding = 2,
+    told = 4,       // answered a cancel by an outcome; the next operation unwinds
+    idle_wait = 8,  // the body of a boundary is done, its tasks are not
+    cancelled = 16, // ended by unwinding; set before the task counts as ended
+    failed = 32,    // ended by an exception; likewise
+    thrown = 64,    // holds an exception
+    kernel = 128,   // parked on an operation that the kernel may have
+    named = 256,    // has a name in the table of names
+};
+
+/// What the holder of a join_handle and the end of the task tell each other.
+enum class handle_state : std::uint8_t {
+    none,   // nobody will join
+    held,   // somebody may
+    failed, // the task ended with an exception, which nobody has taken yet
+    taken,  // joined
+};
+
+class control : public task_node {
+public:
+    control(executor* home, const std::source_location& where) noexcept
+        : task_node(home), parked_on_(nullptr), leaf_(), where_(where) {}
+
+    void run() noexcept final;
+    /// Hangs the new task below a node and makes it ready.
+    void launch(cancel_node& below) noexcept;
+
+    [[nodiscard]] bool has(task_flag f) const noexcept {
+        return (flags_ & static_cast<std::uint32_t>(f)) != 0;
+    }
+
+    // For operations, on the task's own thread:
+
+    [[nodiscard]] task_run& this_run() noexcept { return *on_; }
+    /// Whether the next operation has to unwind, or to answer the cancel.
+    [[nodiscard]] bool is_cancelled() const noexcept { return current()->cancelled(); }
+    /// For an operation that finds `is_cancelled()`: true when it committed an answer and the task goes on;
+    /// else the task unwinds once it has suspended.
+    [[nodiscard]] bool answer_or_unwind(frame_handle leaf, operation& op) noexcept;
+    /// Notes what the task is about to park on. Then link, publish, and touch nothing.
+    void parks(frame_handle leaf, operation& op) noexcept {
+        parked_on_ = &op;
+        leaf_ = leaf;
+    }
+    /// One operation completed at once. True when the task should let others run first.
+    [[nodiscard]] bool over_budget() noexcept { return --on_->budget == 0; }
+    /// Suspends and goes to the end of the queue.
+    void yield(frame_handle leaf) noexcept;
+
+    void set_exception(std::exception_ptr e) noexcept;
+    [[nodiscard]] std::exception_ptr take_exception() noexcept;
+
+    // For whoever holds the join handle:
+
+    void hold_handle() noexcept { handle_.store(handle_state::held, std::memory_order_relaxed); }
+    [[nodiscard]] handle_state take_handle() noexcept { return exchange_flag(handle_, handle_state::taken); }
+    /// The handle goes: the task is cancelled, or left to itself.
+    void drop_handle(bool detach) noexcept;
+
+    [[nodiscard]] const std::source_location& where() const noexcept { return where_; }
+    [[nodiscard]] std::string name() const;
+    void set_name(std::string name);
+    /// What it is parked on; call it while no task runs.
+    [[nodiscard]] const operation* waits_for() const noexcept {
+        return state() == park_state::parked ? parked_on_ : nullptr;
+    }
+
+    void set(task_flag f) noexcept { flags_ |= static_cast<std::uint32_t>(f); }
+    void clear(task_flag f) noexcept { flags_ &= ~static_cast<std::uint32_t>(f); }
+
+    /// The end of a task that a handle may join: a failure that nobody will hear of terminates.
+    void end_for_handle() noexcept;
+
+protected:
+    ~control() {
+        if (has(task_flag::thrown)) exception_.~exception_ptr();
+    }
+
+    /// Calls the callable. Gives the root frame, or null when a plain callable has already run.
+    virtual frame_handle begin() = 0;
+    /// Takes the result out of the finished root frame.
+    virtual void collect(frame_handle root) = 0;
+    virtual void destroy_arguments() noexcept = 0;
+    /// The task has ended, its frames and arguments are gone: tell whom it concerns.
+    virtual void ended(after_unlock& todo) noexcept = 0;
+    void terminate_with(std::exception_ptr e) const noexcept;
+
+private:
+    [[nodiscard]] frame_handle first_frame() noexcept;
+    [[nodiscard]] frame_handle leave_body(frame_handle body) noexcept;
+    [[nodiscard]] frame_handle unwind() noexcept;
+    [[nodiscard]] bool await_children(cancel_node& outermost) noexcept;
+    void pop_scope() noexcept;
+    void end() noexcept;
+    void forget_name() noexcept;
+
+    union {
+        task_run* on_;
+        operation* parked_on_;
+    };
+    union {
+        frame_handle leaf_;
+        std::exception_ptr exception_; // once a frame has failed, until somebody takes it
+    };
+    std::source_location where_;
+    std::atomic<handle_state> handle_{handle_state::none};
+};
+
+/// The task that runs on this thread, or terminates with "`what` outside of a task".
+[[nodiscard]] control& current_task(const char* what) noexcept;
+
+/// A boundary: a place in a frame where unwinding can stop. It lies in the awaiting frame.
+class boundary {
+public:
+    [[nodiscard]] promise_base& caller() const noexcept { return *caller_; }
+    [[nodiscard]] scope_node& node() const noexcept { return *node_; }
+
+    /// The body has ended, by itself or by unwinding. True when the boundary has nothing more to wait for.
+    [[nodiscard]] virtual bool body_ended(control& task, bool unwound) noexcept = 0;
+
+protected:
+    boundary() = default;
+    ~boundary() = default;
+    boundary(const boundary&) = delete;
+    boundary& operator=(const boundary&) = delete;
+
+    /// Opens the region and makes it current.
+    void enter(node_kind kind, control& task, promise_base& caller);
+
+private:
+    friend class control;
+    promise_base* caller_ = nullptr;
+    scope_node* node_ = nullptr;
+};
+
+} // namespace levada::detail

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <levada/core/spawn.hpp>
+
+namespace levada::detail {
+
+/// Starts `f(args...)` on a loop from outside of it, as its main task.
+template <class F, class... A>
+auto start_main(executor& loop, const std::source_location& where, F&& f, A&&... args) {
+    check_startable<F, A...>();
+    auto& made = make_control(loop, where, joined_end(), std::forward<F>(f), std::forward<A>(args)...);
+    join_handle<started_value<F, A...>> handle(made);
+    made.ref();
+    made.hold_handle();
+    made.launch(loop.root());
+    return handle;
+}
+
+/// The value of a main task that has ended; throws what it threw, or the reason why it was cancelled.
+template <class T>
+T main_value(join_handle<T>& handle) {
+    auto& block = handle.shared_block();
+    (void)block.take_handle();
+    if (block.has(task_flag::failed)) std::rethrow_exception(block.take_exception());
+    if (block.has(task_flag::cancelled))
+        throw std::system_error(block.reason(), "the main task was cancelled");
+    return block.take_value();
+}
+
+/// All tasks of a loop, a line each: its name, where it was started, what it waits for. While none runs.
+[[nodiscard]] std::string list_tasks(executor& loop);
+
+} // namespace levada::detail

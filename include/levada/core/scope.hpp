@@ -1,0 +1,289 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <concepts>
+#include <optional>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <levada/base/errc.hpp>
+#include <levada/base/result.hpp>
+#include <levada/cancel/callback.hpp>
+#include <levada/cancel/token.hpp>
+#include <levada/core/boundary.hpp>
+#include <levada/core/natural.hpp>
+#include <levada/core/spawn.hpp>
+#include <levada/core/timer_arm.hpp>
+#include <levada/core/wait.hpp>
+
+namespace levada {
+namespace detail {
+
+/// A call under a deadline.
+template <class T, class F, class... A>
+class [[nodiscard]] deadline_call final : public call_boundary<T, F, A...>, private timer_node {
+public:
+    template <class... B>
+    deadline_call(std::optional<duration> after, time_point at, B&&... call)
+        : call_boundary<T, F, A...>(std::in_place, std::forward<B>(call)...), after_(after), at_(at) {}
+    deadline_call(deadline_call&&) = delete;
+    ~deadline_call() { disarm(); }
+
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> h) {
+        control& task = h.promise().owner();
+        this->enter(node_kind::scope, task, h.promise());
+        on_ = task.home();
+        if (after_) at_ = saturating_add(on_->now(), *after_);
+        this->node().deadline = at_;
+        if (at_ <= on_->now()) this->node().cancel(make_error_code(errc::timed_out));
+        else if (at_ != time_point::max()) on_->add_timer(*this, at_);
+        return this->start_call(task);
+    }
+    flat_result<T> await_resume() {
+        disarm();
+        return this->report();
+    }
+
+private:
+    bool body_done(control&, bool) noexcept override {
+        disarm();
+        return true;
+    }
+    void fire() noexcept override { this->node().cancel(make_error_code(errc::timed_out)); }
+    void disarm() noexcept {
+        if (armed()) on_->remove_timer(*this);
+    }
+    std::optional<duration> after_;
+    time_point at_;
+    executor* on_ = nullptr;
+};
+
+/// A call under one more token.
+template <class T, class F, class... A>
+class [[nodiscard]] token_call final : public call_boundary<T, F, A...> {
+public:
+    template <class... B>
+    explicit token_call(const cancel_token& token, B&&... call)
+        : call_boundary<T, F, A...>(std::in_place, std::forward<B>(call)...), token_(token) {}
+    token_call(token_call&&) = delete;
+
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> h) {
+        control& task = h.promise().owner();
+        this->enter(node_kind::scope, task, h.promise());
+        this->node().deadline = token_.deadline();
+        // The link keeps the region's node: a task that was detached in it stays under the token.
+        link_.emplace(token_, forward_cancel(this->node(), token_));
+        return this->start_call(task);
+    }
+    flat_result<T> await_resume() {
+        link_.reset();
+        return this->report();
+    }
+
+private:
+    class forward_cancel {
+    public:
+        forward_cancel(scope_node& to, const cancel_token& from) : to_(to), from_(from) {}
+        void operator()() noexcept { to_.node()->cancel(from_.reason()); }
+
+    private:
+        cancel_token to_;
+        cancel_token from_;
+    };
+    bool body_done(control&, bool) noexcept override {
+        link_.reset();
+        return true;
+    }
+    cancel_token token_;
+    std::optional<cancel_callback<forward_cancel>> link_;
+};
+
+/// A call that cancelling from outside does not reach.
+template <class T, class F, class... A>
+class [[nodiscard]] shield_call final : public call_boundary<T, F, A...> {
+public:
+    template <class... B>
+    explicit shield_call(std::in_place_t, B&&... call)
+        : call_boundary<T, F, A...>(std::in_place, std::forward<B>(call)...) {}
+    shield_call(shield_call&&) = delete;
+
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> h) {
+        control& task = h.promise().owner();
+        this->enter(node_kind::shield, task, h.promise());
+        return this->start_call(task);
+    }
+    T await_resume() {
+        if (this->threw()) this->rethrow();
+        return this->take();
+    }
+};
+
+template <class Op>
+concept arm_operation = std::derived_from<std::remove_cvref_t<Op>, arm> &&
+                        std::derived_from<std::remove_cvref_t<Op>, awaitable_tag>;
+/// An operation of several arms, as select: it lists them.
+template <class Op>
+concept arms_operation = requires(std::remove_cvref_t<Op>& op) {
+    { op.arm_count() } -> std::convertible_to<std::size_t>;
+    op.list_arms(std::declval<arm**>());
+};
+
+template <class Op>
+using outcome_of = typename std::remove_cvref_t<Op>::outcome;
+
+/// An operation that ends with a code when another arm, a timer or a token, comes first.
+template <class Op, class Limit>
+class [[nodiscard]] bounded_op final : public any_of, public awaitable_tag {
+public:
+    bounded_op(Op&& op, Limit&& limit, bool limit_first)
+        : op_(std::move(op)), limit_(std::move(limit)), limit_first_(limit_first) {}
+    bounded_op(bounded_op&&) = delete;
+
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> h) noexcept {
+        arms_ = limit_first_ ? std::array<arm*, 2>{&limit_, &op_} : std::array<arm*, 2>{&op_, &limit_};
+        return wait(h.promise().owner(), h.promise().frame(), true, no_arm);
+    }
+    flat_result<outcome_of<Op>> await_resume() {
+        control& task = current_task("an operation");
+        if ((settle(task) == 0) == limit_first_) {
+            if constexpr (std::is_void_v<decltype(limit_.take())>)
+                return fail(make_error_code(errc::timed_out));
+            else return fail(limit_.take());
+        }
+        if constexpr (std::is_void_v<decltype(op_.take())>) {
+            op_.take();
+            return {};
+        } else {
+            return op_.take();
+        }
+    }
+    // A cancel of the task itself unwinds through, even if the token is the task's own.
+    [[nodiscard]] bool answer_cancel(const cancel_node&) noexcept override { return false; }
+
+private:
+    std::span<arm* const> arms() const noexcept override { return arms_; }
+    Op op_;
+    Limit limit_;
+    bool limit_first_;
+    std::array<arm*, 2> arms_{};
+};
+
+/// An operation that ends with nothing, instead of unwinding, when its task is cancelled.
+template <class Op>
+class [[nodiscard]] or_cancelled_op final : public any_of, public awaitable_tag {
+public:
+    explicit or_cancelled_op(Op&& op) : op_(std::move(op)) {}
+    or_cancelled_op(or_cancelled_op&&) = delete;
+
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> h) noexcept {
+        arm_ = &op_;
+        return wait(h.promise().owner(), h.promise().frame(), true, no_arm);
+    }
+    auto await_resume() {
+        using value = decltype(op_.take());
+        if constexpr (std::is_void_v<value>) {
+            if (cancelled_) return std::optional<std::monostate>();
+            (void)settle(current_task("an operation"));
+            op_.take();
+            return std::optional<std::monostate>(std::in_place);
+        } else {
+            if (cancelled_) return std::optional<value>();
+            (void)settle(current_task("an operation"));
+            return std::optional<value>(std::in_place, op_.take());
+        }
+    }
+    [[nodiscard]] bool answer_cancel(const cancel_node&) noexcept override { return cancelled_ = true; }
+
+private:
+    std::span<arm* const> arms() const noexcept override { return {&arm_, 1}; }
+    Op op_;
+    arm* arm_ = nullptr;
+    bool cancelled_ = false;
+};
+
+} // namespace detail
+
+/// `co_await with_deadline(t, f, args...)` runs `f(args...)` and gives `result<T>`: its value, or
+/// `errc::timed_out` if the deadline passed and the call was unwound. A call that returns all the same gives
+/// its value. A cancel from outside unwinds through. `f` and the arguments are kept until it ends.
+template <class F, class... A>
+    requires(!detail::arm_operation<F>)
+[[nodiscard]] auto with_deadline(time_point at, F&& f, A&&... args) {
+    detail::check_natural<F>();
+    detail::check_startable<F, A...>();
+    using T = detail::started_value<F, A...>;
+    return detail::deadline_call<T, std::decay_t<F>, std::decay_t<A>...>(std::nullopt, at, std::forward<F>(f),
+                                                                         std::forward<A>(args)...);
+}
+/// The same, `d` after the call began.
+template <class Rep, class Period, class F, class... A>
+    requires(!detail::arm_operation<F>)
+[[nodiscard]] auto with_timeout(std::chrono::duration<Rep, Period> d, F&& f, A&&... args) {
+    detail::check_natural<F>();
+    detail::check_startable<F, A...>();
+    using T = detail::started_value<F, A...>;
+    return detail::deadline_call<T, std::decay_t<F>, std::decay_t<A>...>(
+        std::optional<duration>(detail::to_duration(d)), time_point::max(), std::forward<F>(f),
+        std::forward<A>(args)...);
+}
+/// The same under one more token: the code is the token's reason.
+template <class F, class... A>
+    requires(!detail::arm_operation<F>)
+[[nodiscard]] auto with_token(const cancel_token& token, F&& f, A&&... args) {
+    detail::check_natural<F>();
+    detail::check_startable<F, A...>();
+    using T = detail::started_value<F, A...>;
+    return detail::token_call<T, std::decay_t<F>, std::decay_t<A>...>(token, std::forward<F>(f),
+                                                                      std::forward<A>(args)...);
+}
+
+/// The same around one operation, which costs no frame: `co_await with_timeout(1s, ch.recv())`. What is ready
+/// at once is taken, even after the deadline.
+template <detail::arm_operation Op>
+    requires(!std::is_lvalue_reference_v<Op>)
+[[nodiscard]] auto with_deadline(time_point at, Op&& op) {
+    return detail::bounded_op<Op, detail::timer_arm>(std::move(op), detail::timer_arm(at), false);
+}
+template <class Rep, class Period, detail::arm_operation Op>
+    requires(!std::is_lvalue_reference_v<Op>)
+[[nodiscard]] auto with_timeout(std::chrono::duration<Rep, Period> d, Op&& op) {
+    return detail::bounded_op<Op, detail::timer_arm>(std::move(op), detail::timer_arm(detail::to_duration(d)),
+                                                     false);
+}
+/// Around one operation under a token: nothing is done once the token is cancelled.
+template <detail::arm_operation Op>
+    requires(!std::is_lvalue_reference_v<Op>)
+[[nodiscard]] auto with_token(const cancel_token& token, Op&& op) {
+    return detail::bounded_op<Op, detail::done_op>(std::move(op), token.done(), true);
+}
+
+/// `co_await shield(f, args...)` runs `f(args...)` without being cancelled from outside, and gives its value:
+/// for what has to be finished on the way out. The next operation after it unwinds.
+template <class F, class... A>
+[[nodiscard]] auto shield(F&& f, A&&... args) {
+    detail::check_natural<F>();
+    detail::check_startable<F, A...>();
+    using T = detail::started_value<F, A...>;
+    return detail::shield_call<T, std::decay_t<F>, std::decay_t<A>...>(std::in_place, std::forward<F>(f),
+                                                                       std::forward<A>(args)...);
+}
+
+/// `co_await or_cancelled(op)` gives the outcome as an optional, which is empty when the task was cancelled:
+/// instead of unwinding, once per cancel. The next operation unwinds.
+template <detail::arm_operation Op>
+    requires(!std::is_lvalue_reference_v<Op>)
+[[nodiscard]] auto or_cancelled(Op&& op) {
+    return detail::or_cancelled_op<Op>(std::move(op));
+}
+
+} // namespace levada

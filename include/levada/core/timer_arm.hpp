@@ -1,0 +1,34 @@
+#pragma once
+
+#include <levada/base/awaitable.hpp>
+#include <levada/base/clock.hpp>
+#include <levada/base/timer_queue.hpp>
+#include <levada/core/control.hpp>
+
+namespace levada::detail {
+
+/// Waits for a time, or for a length of time from when it begins to wait.
+class [[nodiscard]] timer_arm : public awaitable_arm<timer_arm>, private timer_node {
+public:
+    using outcome = void;
+    explicit timer_arm(time_point at) noexcept : at_(at) {}
+    explicit timer_arm(duration after) noexcept : after_(after), relative_(true) {}
+    timer_arm(timer_arm&& other) noexcept
+        : at_(other.at_), after_(other.after_), relative_(other.relative_) {}
+
+    bool try_commit(work_list&) noexcept override;
+    bool link() noexcept override;
+    void unlink() noexcept override;
+    void describe(std::string& out) const override;
+    void take() const noexcept {}
+
+private:
+    void fire() noexcept override;
+
+    time_point at_{};
+    duration after_{};
+    bool relative_ = false;
+    executor* armed_on_ = nullptr;
+};
+
+} // namespace levada::detail

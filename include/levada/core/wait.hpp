@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <levada/core/control.hpp>
+
+namespace levada::detail {
+
+inline constexpr std::uint32_t no_arm = 0xffffffff;
+
+/// An operation that waits for the first of its arms.
+class any_of : public operation {
+public:
+    [[nodiscard]] bool withdraw() noexcept override;
+    [[nodiscard]] bool retire(std::uint32_t winner) noexcept override;
+    void describe(std::string& out) const override;
+    [[nodiscard]] bool answer_cancel(const cancel_node& current) noexcept override;
+
+    /// Commits one of the arms, or parks on all of them; false when one has committed.
+    /// `in_order`: the first ready one is taken, else any with equal chances. `otherwise`: the index to take
+    /// when none is ready, or `no_arm`.
+    [[nodiscard]] bool wait(control& task, frame_handle leaf, bool in_order,
+                            std::uint32_t otherwise) noexcept;
+    /// Once resumed: which arm committed. All others have let go.
+    [[nodiscard]] std::uint32_t settle(const control& task) noexcept;
+
+protected:
+    ~any_of() = default;
+    /// The arms, whose storage belongs to the operation.
+    [[nodiscard]] virtual std::span<arm* const> arms() const noexcept = 0;
+
+private:
+    [[nodiscard]] bool park_on_all(control& task, frame_handle leaf, std::span<arm* const> all,
+                                   std::span<const std::uint32_t> order) noexcept;
+    std::uint32_t winner_ = no_arm;
+};
+
+/// The same for one arm.
+[[nodiscard]] bool wait_for(control& task, frame_handle leaf, arm& a) noexcept;
+
+} // namespace levada::detail

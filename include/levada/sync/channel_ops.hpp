@@ -1,0 +1,220 @@
+#pragma once
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include <levada/base/awaitable.hpp>
+#include <levada/core/control.hpp>
+#include <levada/core/wait.hpp>
+#include <levada/sync/channel_state.hpp>
+
+namespace levada {
+
+template <class T>
+class permit;
+
+namespace detail {
+
+struct unit {};
+/// What is kept for a value of type `T`: itself, or for void an empty thing.
+template <class T>
+using stored = std::conditional_t<std::is_void_v<T>, unit, T>;
+
+/// Awaiting one channel operation: tries and, if it must, waits, in one go under the channel's lock.
+template <class D>
+class channel_awaitable : public awaitable_tag {
+public:
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class P>
+    [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) noexcept {
+        auto& self = static_cast<D&>(*this);
+        control& task = h.promise().owner();
+        if (task.is_cancelled()) [[unlikely]]
+            return !task.answer_or_unwind(h.promise().frame(), self);
+        lock* const l = self.shared_lock();
+        if (!l) [[unlikely]]
+            return wait_for(task, h.promise().frame(), self);
+        work_list ready;
+        l->acquire();
+        if (self.try_commit(ready)) {
+            l->release();
+            post_all(ready);
+            if (!task.over_budget()) [[likely]]
+                return false;
+            task.yield(h.promise().frame());
+            return true;
+        }
+        self.who = &task;
+        self.index = 0;
+        (void)self.link();
+        task.parks(h.promise().frame(), self);
+        task.park();
+        // A cancel between the look above and the park claims the park; one before it is seen here.
+        if (!single_threaded() && task.is_cancelled() && task.unpark()) [[unlikely]] {
+            task.set_cancelled();
+            executor& home = *task.home();
+            l->release();
+            home.post(task);
+            return true;
+        }
+        l->release();
+        return true;
+    }
+};
+
+/// `co_await ch.recv()`, and the same as an arm.
+template <class T>
+class [[nodiscard]] recv_op final : public recv_arm<stored<T>>, public channel_awaitable<recv_op<T>> {
+    using base = recv_arm<stored<T>>;
+
+public:
+    using outcome = result<T>;
+    using base::base;
+    bool try_commit(work_list& ready) noexcept override {
+        return this->on_ && static_cast<channel_state<stored<T>>*>(this->on_)->recv_now(*this, ready);
+    }
+    outcome await_resume() noexcept { return take(); }
+    outcome take() noexcept {
+        this->settle();
+        if (this->status != channel_status::done) return fail(this->on_->reason());
+        if constexpr (std::is_void_v<T>) return {};
+        else return std::move(this->value());
+    }
+};
+
+template <class T>
+class send_op_base : public send_arm<stored<T>> {
+public:
+    using outcome = result<void>;
+    using send_arm<stored<T>>::send_arm;
+    bool try_commit(work_list& ready) noexcept override {
+        return this->on_ && static_cast<channel_state<stored<T>>*>(this->on_)->send_now(*this, ready);
+    }
+    outcome await_resume() noexcept { return take(); }
+    outcome take() noexcept {
+        this->settle();
+        if (this->status != channel_status::done) return fail(errc::closed);
+        return {};
+    }
+
+protected:
+    ~send_op_base() = default;
+};
+
+/// `co_await ch.send(std::move(v))`: the value stays with the caller until the send commits.
+template <class T>
+class [[nodiscard]] send_op final : public send_op_base<T>, public channel_awaitable<send_op<T>> {
+public:
+    send_op(channel_base* on, stored<T>* value) noexcept : send_op_base<T>(on, value) {}
+    send_op(send_op&& other) noexcept : send_op_base<T>(other.on_, other.value_) {}
+};
+
+/// `co_await ch.send(v)` and `ch.emplace(args...)`: the value is built here, before the sender parks.
+template <class T>
+class [[nodiscard]] send_value_op final : public send_op_base<T>, public channel_awaitable<send_value_op<T>> {
+public:
+    template <class... A>
+    explicit send_value_op(std::in_place_t, channel_base* on, A&&... args)
+        : send_op_base<T>(on, nullptr), own_(std::forward<A>(args)...) {
+        this->value_ = &own_;
+    }
+    send_value_op(send_value_op&& other) noexcept
+        : send_op_base<T>(other.on_, nullptr), own_(std::move(other.own_)) {
+        this->value_ = &own_;
+    }
+
+private:
+    stored<T> own_;
+};
+
+/// `co_await ch.reserve()`
+template <class T>
+class [[nodiscard]] reserve_op final : public channel_arm, public channel_awaitable<reserve_op<T>> {
+public:
+    using outcome = result<permit<T>>;
+    explicit reserve_op(channel_base* on) noexcept : channel_arm(on, channel_role::reservation) {}
+    reserve_op(reserve_op&& other) noexcept : channel_arm(other.on_, channel_role::reservation) {}
+    ~reserve_op() {
+        // Committed, but nobody asked: the task unwound through an outer select, or the outcome was dropped.
+        if (status == channel_status::done) state()->free_reserved();
+    }
+    bool try_commit(work_list& ready) noexcept override {
+        if (!on_) return false;
+        if (on_->capacity() == 0) { // there is no room to reserve
+            status = channel_status::closed;
+            return true;
+        }
+        return state()->reserve_now(*this, ready);
+    }
+    outcome await_resume() noexcept { return take(); }
+    outcome take() noexcept {
+        settle();
+        if (on_->capacity() == 0) return fail(std::make_error_code(std::errc::operation_not_supported));
+        if (std::exchange(status, channel_status::open) != channel_status::done) return fail(errc::closed);
+        return permit<T>(*state());
+    }
+
+private:
+    channel_state<stored<T>>* state() const noexcept { return static_cast<channel_state<stored<T>>*>(on_); }
+};
+
+/// `co_await ch.recv_many(out, max)`
+template <class T, class Alloc>
+class [[nodiscard]] recv_many_op final : public recv_arm<T>,
+                                         public channel_awaitable<recv_many_op<T, Alloc>> {
+    using waiting = channel_awaitable<recv_many_op<T, Alloc>>;
+
+public:
+    using outcome = result<std::size_t>;
+    recv_many_op(channel_base* on, std::vector<T, Alloc>& out, std::size_t max) noexcept
+        : recv_arm<T>(on), out_(&out), max_(max) {}
+    recv_many_op(recv_many_op&& other) noexcept
+        : recv_arm<T>(other.on_), out_(other.out_), max_(other.max_) {}
+
+    bool try_commit(work_list& ready) noexcept override {
+        if (!this->on_) return false;
+        return max_ == 0 || state()->recv_now(*this, ready);
+    }
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> h) {
+        make_room();
+        return waiting::await_suspend(h);
+    }
+    outcome await_resume() { return take(); }
+    outcome take() {
+        this->settle();
+        if (max_ == 0) return std::size_t(0);
+        if (this->status != channel_status::done) return fail(this->on_->reason());
+        out_->push_back(std::move(this->value()));
+        std::size_t n = 1;
+        work_list ready;
+        {
+            lock_guard guard(state()->mutex());
+            while (n < max_ && out_->size() < out_->capacity()) {
+                recv_arm<T> one(this->on_);
+                if (!state()->take_now(one, ready)) break;
+                out_->push_back(std::move(one.value()));
+                ++n;
+            }
+        }
+        post_all(ready);
+        return n;
+    }
+
+private:
+    channel_state<T>* state() const noexcept { return static_cast<channel_state<T>*>(this->on_); }
+    /// Room for what is there now: nothing is taken that cannot be kept.
+    void make_room() {
+        if (!this->on_ || max_ == 0) return;
+        const std::size_t there = state()->size() + 1;
+        const std::size_t wanted = out_->size() + (there < max_ ? there : max_);
+        if (wanted > out_->capacity())
+            out_->reserve(wanted > 2 * out_->capacity() ? wanted : 2 * out_->capacity());
+    }
+    std::vector<T, Alloc>* out_;
+    std::size_t max_;
+};
+
+} // namespace detail
+} // namespace levada

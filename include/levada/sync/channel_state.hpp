@@ -1,0 +1,265 @@
+#pragma once
+
+// What all handles of a channel share.
+//
+// Invariants, under the channel's lock:
+// 1. If a receiver waits, nothing is buffered, and no sender waits. (A select that waits on both sides of one
+//    channel is the exception: it never pairs with itself.)
+// 2. If a sender or a reservation waits, then `buffered + reserved` is the capacity; or the channel is a
+//    rendezvous.
+// 3. Once closed, nobody waits. Values that are still buffered can be received.
+// 4. Who waits is claimed first; its value moves after the claim; it is posted after the lock is let go.
+// The lock guards everything but the count of handles and `closed_`/`reason_`, which are written once, reason
+// first. Under it only T's moves run, besides our own code.
+
+#include <atomic>
+#include <cstddef>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include <levada/base/errc.hpp>
+#include <levada/base/intrusive_list.hpp>
+#include <levada/base/lock.hpp>
+#include <levada/base/park.hpp>
+#include <levada/base/result.hpp>
+#include <levada/sync/value_queue.hpp>
+
+namespace levada::detail {
+
+class channel_base;
+
+enum class channel_role : std::uint8_t { receiver, sender, reservation };
+enum class channel_status : std::uint8_t { open, done, closed };
+
+/// An operation on a channel that may wait in one of its queues.
+class channel_arm : public arm, public list_hook {
+public:
+    channel_arm(channel_base* on, channel_role r) noexcept : on_(on), role(r) {}
+
+    [[nodiscard]] lock* shared_lock() const noexcept final;
+    [[nodiscard]] bool link() noexcept final;
+    void unlink() noexcept final;
+    void describe(std::string& out) const final;
+
+protected:
+    friend class channel_base;
+    ~channel_arm() = default;
+    /// Lets go of the channel after the arm has committed: whoever claimed it took it out of its queue.
+    void settle() noexcept;
+
+    channel_base* on_;
+
+public:
+    const channel_role role;
+    channel_status status = channel_status::open;
+
+private:
+    bool linked_ = false; // stands in a queue; guarded by the channel's lock
+    bool holds_ = false;  // keeps the channel alive; the task's own
+};
+
+/// The part that does not depend on the type of the values.
+class channel_base {
+public:
+    explicit channel_base(std::size_t capacity) noexcept : capacity_(capacity) {}
+    channel_base(const channel_base&) = delete;
+    channel_base& operator=(const channel_base&) = delete;
+
+    void ref() noexcept { refs_.add(); }
+    void unref() noexcept {
+        if (refs_.drop()) destroy();
+    }
+
+    bool close(std::error_code why) noexcept;
+    [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+    [[nodiscard]] std::error_code reason() const noexcept { return closed() ? reason_ : std::error_code(); }
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] lock& mutex() noexcept { return lock_; }
+
+    // Counted ends.
+    void add_end(bool sender) noexcept { (sender ? senders_count_ : receivers_count_).add(); }
+    void drop_end(bool sender) noexcept {
+        if ((sender ? senders_count_ : receivers_count_).drop()) close(make_error_code(errc::closed));
+    }
+
+protected:
+    virtual ~channel_base() = default;
+    virtual void destroy() noexcept = 0;
+
+    /// Claims the longest waiting arm of a queue that still waits; it is out of the queue then.
+    [[nodiscard]] static channel_arm* claim_first(intrusive_list<channel_arm>& queue,
+                                                  work_list& ready) noexcept {
+        while (channel_arm* a = queue.pop_front()) {
+            a->linked_ = false;
+            if (a->who->claim(a->index, ready)) return a;
+        }
+        return nullptr;
+    }
+    /// The same for the first sender of a value, behind reservations that wait for room.
+    [[nodiscard]] channel_arm* claim_sender(work_list& ready) noexcept;
+
+    friend class channel_arm;
+    lock lock_;
+    ref_count refs_{1};
+    std::atomic<bool> closed_{false};
+    ref_count senders_count_{1};
+    ref_count receivers_count_{1};
+    const std::size_t capacity_;
+    std::size_t reserved_ = 0;
+    intrusive_list<channel_arm> receivers_;
+    intrusive_list<channel_arm> senders_;
+    std::error_code reason_;
+};
+
+/// A waiting receiver, with room for its value.
+template <class T>
+class recv_arm : public channel_arm {
+public:
+    explicit recv_arm(channel_base* on) noexcept : channel_arm(on, channel_role::receiver) {}
+    recv_arm(recv_arm&& other) noexcept : channel_arm(other.on_, channel_role::receiver) {}
+    ~recv_arm() {
+        if (status == channel_status::done) value_.~T();
+    }
+    void put(T&& value) noexcept {
+        ::new (static_cast<void*>(&value_)) T(std::move(value));
+        status = channel_status::done;
+    }
+
+    [[nodiscard]] T& value() noexcept { return value_; }
+
+private:
+    union {
+        T value_;
+    };
+};
+
+/// A waiting sender. Its value stays where it is until the send commits.
+template <class T>
+class send_arm : public channel_arm {
+public:
+    send_arm(channel_base* on, T* value) noexcept : channel_arm(on, channel_role::sender), value_(value) {}
+    T* value_;
+};
+
+template <class T>
+class channel_state final : public channel_base {
+    static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
+                  "a channel's values are moved between tasks, which must not throw: box them, as in "
+                  "channel<std::unique_ptr<T>>");
+
+public:
+    explicit channel_state(std::size_t capacity) : channel_base(capacity), buffer_(capacity) {}
+
+    // With the lock held. Each says whether the operation has committed; `closed` counts as that.
+
+    [[nodiscard]] bool recv_now(recv_arm<T>& r, work_list& ready) noexcept {
+        if (take_now(r, ready)) return true;
+        if (!closed_.load(std::memory_order_relaxed)) return false;
+        r.status = channel_status::closed;
+        return true;
+    }
+    /// The same, but for the outcome `closed`.
+    [[nodiscard]] bool take_now(recv_arm<T>& r, work_list& ready) noexcept {
+        if (buffer_.size() != 0) {
+            r.put(buffer_.pop());
+            if (!senders_.empty()) fill(ready);
+            return true;
+        }
+        if (!senders_.empty()) {
+            if (channel_arm* s = claim_sender(ready)) {
+                r.put(std::move(*static_cast<send_arm<T>*>(s)->value_));
+                s->status = channel_status::done;
+                return true;
+            }
+        }
+        return false;
+    }
+    [[nodiscard]] bool send_now(send_arm<T>& s, work_list& ready) noexcept {
+        if (closed_.load(std::memory_order_relaxed)) {
+            s.status = channel_status::closed;
+            return true;
+        }
+        if (!receivers_.empty()) {
+            if (channel_arm* r = claim_first(receivers_, ready)) {
+                static_cast<recv_arm<T>*>(r)->put(std::move(*s.value_));
+                s.status = channel_status::done;
+                return true;
+            }
+        }
+        if (!has_room()) return false;
+        buffer_.push(std::move(*s.value_));
+        s.status = channel_status::done;
+        return true;
+    }
+    [[nodiscard]] bool reserve_now(channel_arm& a, work_list&) noexcept {
+        if (closed_.load(std::memory_order_relaxed)) {
+            a.status = channel_status::closed;
+            return true;
+        }
+        if (!has_room()) return false;
+        ++reserved_;
+        a.status = channel_status::done;
+        return true;
+    }
+
+    // Without the lock.
+
+    /// A value for a place that was reserved, which is free afterwards. False when closed.
+    bool send_reserved(T& value) noexcept {
+        work_list ready;
+        {
+            lock_guard guard(lock_);
+            --reserved_;
+            if (closed_.load(std::memory_order_relaxed)) return false;
+            if (channel_arm* r = claim_first(receivers_, ready)) {
+                static_cast<recv_arm<T>*>(r)->put(std::move(value));
+                fill(ready);
+            } else {
+                buffer_.push(std::move(value));
+            }
+        }
+        post_all(ready);
+        return true;
+    }
+    void free_reserved() noexcept {
+        work_list ready;
+        {
+            lock_guard guard(lock_);
+            --reserved_;
+            fill(ready);
+        }
+        post_all(ready);
+    }
+    [[nodiscard]] std::size_t size() noexcept {
+        lock_guard guard(lock_);
+        return buffer_.size();
+    }
+
+private:
+    [[nodiscard]] bool has_room() const noexcept { return buffer_.size() + reserved_ < capacity_; }
+    /// Gives free room to those who wait for it, in their order.
+    void fill(work_list& ready) noexcept {
+        while (has_room()) {
+            channel_arm* a = claim_first(senders_, ready);
+            if (!a) return;
+            if (a->role == channel_role::sender)
+                buffer_.push(std::move(*static_cast<send_arm<T>*>(a)->value_));
+            else ++reserved_;
+            a->status = channel_status::done;
+        }
+    }
+    void destroy() noexcept override { delete this; }
+
+    value_queue<T> buffer_;
+};
+
+inline void channel_arm::settle() noexcept {
+    if (!holds_) return;
+    holds_ = false;
+    on_->unref();
+}
+
+inline lock* channel_arm::shared_lock() const noexcept { return on_ ? &on_->mutex() : nullptr; }
+
+} // namespace levada::detail

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <source_location>
+#include <utility>
+
+#include <levada/base/awaitable.hpp>
+#include <levada/core/spawn.hpp>
+
+namespace levada {
+
+class wait_group;
+
+namespace detail {
+
+/// `co_await wg.wait()`, and the same as an arm.
+class [[nodiscard]] wait_group_op final : public awaitable_arm<wait_group_op>, public list_hook {
+public:
+    using outcome = void;
+    explicit wait_group_op(wait_group& g) noexcept : group_(&g) {}
+    wait_group_op(wait_group_op&& other) noexcept : group_(other.group_) {}
+
+    bool try_commit(work_list&) noexcept override;
+    bool link() noexcept override;
+    void unlink() noexcept override;
+    void describe(std::string& out) const override;
+    void take();
+
+private:
+    friend class levada::wait_group;
+    wait_group* group_;
+    bool linked_ = false; // guarded by the group's lock
+};
+
+} // namespace detail
+
+/// Go's WaitGroup: a count that is waited for to become 0. Neither copied nor moved.
+class wait_group {
+public:
+    explicit wait_group(const std::source_location& where = std::source_location::current()) noexcept
+        : where_(where) {}
+    ~wait_group();
+    wait_group(const wait_group&) = delete;
+    wait_group& operator=(const wait_group&) = delete;
+
+    /// *Threads*: any. A count below 0 terminates.
+    void add(std::ptrdiff_t n = 1) noexcept;
+    void done() noexcept { add(-1); }
+    /// `go(f, args...)` counts, starts `f(args...)` as a child of the calling task, and counts down when it
+    /// has ended. If it throws, the others go on and `wait()` rethrows the first.
+    LEVADA_STARTER(void, go, go_at)
+    /// Waits until the count is 0; several may. Throws what a `go` threw first, once. The group may be
+    /// destroyed as soon as this has returned. *Cancel*: withdrawn; the tasks are children of those who
+    /// started them. An arm of select.
+    [[nodiscard]] detail::wait_group_op wait() noexcept { return detail::wait_group_op(*this); }
+    [[nodiscard]] std::ptrdiff_t count() const noexcept;
+
+private:
+    friend class detail::wait_group_op;
+    struct child_end {
+        wait_group* group;
+        void ended(detail::control& task, detail::after_unlock& todo) const noexcept;
+    };
+    template <class F, class... A>
+    void go_at(const std::source_location& where, F&& f, A&&... args) {
+        detail::check_startable<F, A...>();
+        detail::control& parent = detail::current_task("wait_group::go");
+        auto& child = detail::make_control(*parent.home(), where, child_end{this}, std::forward<F>(f),
+                                           std::forward<A>(args)...);
+        add(1);
+        child.launch(*parent.current());
+    }
+    void change(std::ptrdiff_t by, detail::work_list& ready) noexcept;
+
+    mutable detail::lock lock_; // guards what follows
+    std::ptrdiff_t count_ = 0;
+    detail::intrusive_list<detail::wait_group_op> waiting_;
+    std::exception_ptr failure_;
+    std::source_location where_;
+};
+
+} // namespace levada

@@ -1,0 +1,5 @@
+#pragma once
+
+#include <levada/levada.hpp>
+#include <levada/testing/explore.hpp>
+#include <levada/testing/virtual_loop.hpp>

@@ -1,0 +1,31 @@
+#pragma once
+
+// For tests with Catch2 v3: include this instead of <levada/testing.hpp>.
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <levada/base/frame_pool.hpp>
+#include <levada/core/task.hpp>
+#include <levada/testing/explore.hpp>
+
+namespace levada::testing {
+
+/// Runs a test's coroutine under the seeds 1 to `seeds`; afterwards no frame may be left.
+template <class F>
+void run_test(std::uint64_t seeds, const F& f) {
+    const std::size_t before = frame_pool::live();
+    explore(seeds, f);
+    REQUIRE(frame_pool::live() == before);
+}
+
+} // namespace levada::testing
+
+#define LEVADA_INTERNAL_TEST_CASE(BODY, ...)                                                                 \
+    static ::levada::task<> BODY();                                                                          \
+    TEST_CASE(__VA_ARGS__) { ::levada::testing::run_test(8, BODY); }                                         \
+    static ::levada::task<> BODY()
+
+/// A test case whose body is a coroutine. It runs on a virtual_loop, under 8 seeds:
+/// `LEVADA_TEST_CASE("a closed channel is ready") { ... co_await ch.recv(); ... }`
+#define LEVADA_TEST_CASE(...)                                                                                \
+    LEVADA_INTERNAL_TEST_CASE(INTERNAL_CATCH_UNIQUE_NAME(levada_test_case_), __VA_ARGS__)

@@ -1,0 +1,53 @@
+#include <levada/base/executor.hpp>
+
+#include <atomic>
+#include <random>
+
+#include <levada/base/park.hpp>
+
+namespace levada {
+
+time_point now() noexcept {
+    executor* e = executor::current();
+    return e ? e->now() : std::chrono::steady_clock::now();
+}
+
+detail::thread_context& detail::this_thread() noexcept {
+    thread_local thread_context context;
+    return context;
+}
+
+time_point detail::saturating_add(time_point t, duration d) noexcept {
+    if (d > duration::zero() && t > time_point::max() - d) return time_point::max();
+    if (d < duration::zero() && t < time_point::min() - d) return time_point::min();
+    return t + d;
+}
+
+time_point executor::now() const noexcept { return std::chrono::steady_clock::now(); }
+
+executor* executor::current() noexcept { return detail::this_thread().on; }
+
+void executor::seed(std::uint64_t s) noexcept {
+    // splitmix64 (Steele, Lea, Flood 2014): neighbouring seeds give unlike streams, and never 0.
+    s += 0x9e3779b97f4a7c15u;
+    s = (s ^ (s >> 30)) * 0xbf58476d1ce4e5b9u;
+    s = (s ^ (s >> 27)) * 0x94d049bb133111ebu;
+    rng_ = (s ^ (s >> 31)) | 1;
+}
+
+time_point executor::run_timers() noexcept {
+    if (!timers_.empty()) timers_.fire_until(now());
+    return timers_.earliest();
+}
+
+void executor::add_timer(detail::timer_node& t, time_point deadline) noexcept {
+    const bool nearest = deadline < timers_.earliest();
+    timers_.insert(t, deadline);
+    if (nearest) arm(deadline);
+}
+
+void detail::post_all(work_list& ready) noexcept {
+    while (work* w = ready.pop()) static_cast<parker*>(w)->home()->post(*w);
+}
+
+} // namespace levada

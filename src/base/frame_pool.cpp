@@ -1,0 +1,217 @@
+#include <levada/base/frame_pool.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LEVADA_POOL_IS_MALLOC 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define LEVADA_POOL_IS_MALLOC 1
+#endif
+#endif
+
+// Invariants:
+// 1. Every piece of a pooled size lies in a slab, aligned to its own size, whose head names its owner pool.
+// 2. The free lists of a pool are touched by its owner thread only; others push to `remote_`, a stack that
+//    the owner takes as a whole. Pushing needs no tag against reuse, since nothing is popped singly.
+// 3. A pool whose thread has ended waits in `idle_pools` (guarded by its mutex) for the next thread.
+
+namespace levada {
+namespace {
+
+constexpr std::size_t granule = 16;
+constexpr std::size_t classes = 128; // pieces of up to 2 KiB; larger ones come from operator new
+constexpr std::size_t slab_size = std::size_t(1) << 17;
+
+struct piece {
+    piece* next;
+    std::size_t size_class; // set while on a remote list
+};
+static_assert(sizeof(piece) <= granule);
+
+class pool;
+
+struct slab {
+    pool* owner;
+};
+
+class pool {
+public:
+    void* allocate(std::size_t c) {
+        bump(live_, 1);
+        bump(live_bytes_, c * granule);
+        if (piece* p = free_[c]) [[likely]] {
+            free_[c] = p->next;
+            return p;
+        }
+        return refill(c);
+    }
+    void deallocate(void* memory, std::size_t c) noexcept {
+        forget(c * granule);
+        piece* p = ::new (memory) piece{free_[c], 0};
+        free_[c] = p;
+    }
+    /// Called by the thread that frees a piece of this pool, and has a pool of its own.
+    void deallocate_remote(void* memory, std::size_t c) noexcept {
+        piece* p = ::new (memory) piece{remote_.load(std::memory_order_relaxed), c};
+        // Release: what the freeing thread did to the piece comes before its next use by the owner.
+        while (!remote_.compare_exchange_weak(p->next, p, std::memory_order_release,
+                                              std::memory_order_relaxed)) {
+        }
+    }
+    void remember(std::size_t bytes) noexcept {
+        bump(live_, 1);
+        bump(live_bytes_, bytes);
+    }
+    void forget(std::size_t bytes) noexcept {
+        bump(live_, std::size_t(0) - 1);
+        bump(live_bytes_, std::size_t(0) - bytes);
+    }
+    std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
+    std::size_t live_bytes() const noexcept { return live_bytes_.load(std::memory_order_relaxed); }
+
+    pool* next_pool = nullptr;
+    pool* next_idle = nullptr;
+
+private:
+    // Written by the owner thread only, read by any: relaxed, since they are sums that nobody orders by.
+    static void bump(std::atomic<std::size_t>& n, std::size_t by) noexcept {
+        n.store(n.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+    }
+
+    [[gnu::noinline]] void* refill(std::size_t c) {
+        piece* returned = remote_.exchange(nullptr, std::memory_order_acquire);
+        while (returned) {
+            piece* p = returned;
+            returned = p->next;
+            p->next = free_[p->size_class];
+            free_[p->size_class] = p;
+        }
+        if (piece* p = free_[c]) {
+            free_[c] = p->next;
+            return p;
+        }
+        const std::size_t size = c * granule;
+        if (static_cast<std::size_t>(end_ - next_) < size) new_slab();
+        void* p = next_;
+        next_ += size;
+        return p;
+    }
+    void new_slab() {
+        // The tail of the old slab is wasted: less than one piece.
+        void* memory = ::operator new(slab_size, std::align_val_t(slab_size));
+        ::new (memory) slab{this};
+        next_ = static_cast<std::byte*>(memory) + granule;
+        end_ = static_cast<std::byte*>(memory) + slab_size;
+    }
+
+    std::array<piece*, classes + 1> free_{};
+    std::byte* next_ = nullptr;
+    std::byte* end_ = nullptr;
+    std::atomic<std::size_t> live_{0};
+    std::atomic<std::size_t> live_bytes_{0};
+    std::atomic<piece*> remote_{nullptr};
+};
+
+struct pool_list {
+    std::mutex mutex;
+    pool* all = nullptr;
+    pool* idle = nullptr;
+};
+pool_list& pools() noexcept {
+    static pool_list* list = new pool_list; // never destroyed: threads may end after main
+    return *list;
+}
+
+class pool_of_thread {
+public:
+    ~pool_of_thread() {
+        std::lock_guard guard(pools().mutex);
+        mine_->next_idle = pools().idle;
+        pools().idle = mine_;
+        current = nullptr;
+    }
+    static pool& get() {
+        if (current) [[likely]]
+            return *current;
+        return adopt();
+    }
+
+private:
+    pool_of_thread() {
+        std::lock_guard guard(pools().mutex);
+        mine_ = pools().idle;
+        if (mine_) {
+            pools().idle = mine_->next_idle;
+        } else {
+            mine_ = new pool;
+            mine_->next_pool = pools().all;
+            pools().all = mine_;
+        }
+        current = mine_;
+    }
+    [[gnu::noinline]] static pool& adopt() {
+        thread_local pool_of_thread instance;
+        // A thread that frees frames in destructors of thread-locals, after ours: it keeps its pool.
+        if (!current) current = instance.mine_;
+        return *current;
+    }
+    pool* mine_;
+    static inline thread_local constinit pool* current = nullptr;
+};
+
+constexpr std::size_t class_of(std::size_t size) noexcept { return (size + granule - 1) / granule; }
+
+} // namespace
+
+void* frame_pool::allocate(std::size_t size) {
+    pool& mine = pool_of_thread::get();
+    const std::size_t c = class_of(size);
+#ifndef LEVADA_POOL_IS_MALLOC
+    if (c <= classes) [[likely]]
+        return mine.allocate(c);
+#endif
+    void* p = ::operator new(size);
+    mine.remember(c * granule);
+    return p;
+}
+
+void frame_pool::deallocate(void* p, std::size_t size) noexcept {
+    pool& mine = pool_of_thread::get();
+    const std::size_t c = class_of(size);
+#ifndef LEVADA_POOL_IS_MALLOC
+    if (c <= classes) [[likely]] {
+        const auto head = reinterpret_cast<std::uintptr_t>(p) & ~(std::uintptr_t(slab_size) - 1);
+        pool* owner = reinterpret_cast<slab*>(head)->owner;
+        if (owner == &mine) [[likely]] {
+            mine.deallocate(p, c);
+        } else {
+            mine.forget(c * granule);
+            owner->deallocate_remote(p, c);
+        }
+        return;
+    }
+#endif
+    mine.forget(c * granule);
+    ::operator delete(p, size);
+}
+
+std::size_t frame_pool::live() noexcept {
+    std::lock_guard guard(pools().mutex);
+    std::size_t n = 0;
+    for (pool* p = pools().all; p; p = p->next_pool) n += p->live();
+    return n;
+}
+
+std::size_t frame_pool::live_bytes() noexcept {
+    std::lock_guard guard(pools().mutex);
+    std::size_t n = 0;
+    for (pool* p = pools().all; p; p = p->next_pool) n += p->live_bytes();
+    return n;
+}
+
+} // namespace levada

@@ -1,0 +1,76 @@
+#include <levada/cancel/callback.hpp>
+
+namespace levada::detail {
+namespace {
+
+// Guards the lists of cancellers, and `queued` and `running` callbacks. One for all: it is taken only by
+// those who cancel a token that has callbacks, and by callbacks that go at that moment.
+lock& running_lock() noexcept {
+    static lock l;
+    return l;
+}
+
+} // namespace
+
+void callback_entry::attach(const cancel_token& t) noexcept {
+    cancel_node* n = t.node();
+    if (!n) return;
+    token_ = t;
+    if (n->link(*this)) return;
+    state_.store(state::done, std::memory_order_relaxed);
+    call();
+}
+
+bool callback_entry::detach() noexcept {
+    cancel_node* n = token_.node();
+    if (!n) return false;
+    if (state_.load(std::memory_order_acquire) == state::done) return false;
+    if (n->unlink(*this)) return true;
+    // A canceller has it. It is put in that one's list under the node's lock, which we have just held.
+    for (;;) {
+        running_lock().acquire();
+        switch (state_.load(std::memory_order_relaxed)) {
+            case state::queued:
+                if (!queue_) break; // still on the way into the list
+                queue_->erase(*this);
+                state_.store(state::done, std::memory_order_relaxed);
+                running_lock().release();
+                return true;
+            case state::running:
+                if (runner_ == std::this_thread::get_id()) {
+                    // Destroyed, or reset, by itself.
+                    *gone_ = true;
+                    state_.store(state::done, std::memory_order_relaxed);
+                    running_lock().release();
+                    return false;
+                }
+                running_lock().release();
+                state_.wait(state::running, std::memory_order_acquire);
+                continue;
+            default: running_lock().release(); return false;
+        }
+        running_lock().release();
+        std::this_thread::yield();
+    }
+}
+
+void callback_entry::run_all(intrusive_list<callback_entry>& queue) noexcept {
+    running_lock().acquire();
+    for (auto* c = queue.front(); c; c = queue.next(*c)) c->queue_ = &queue;
+    while (callback_entry* c = queue.pop_front()) {
+        bool gone = false;
+        c->runner_ = std::this_thread::get_id();
+        c->gone_ = &gone;
+        c->state_.store(state::running, std::memory_order_relaxed);
+        running_lock().release();
+        c->call();
+        running_lock().acquire();
+        if (gone) continue;
+        c->gone_ = nullptr;
+        c->state_.store(state::done, std::memory_order_release);
+        c->state_.notify_all();
+    }
+    running_lock().release();
+}
+
+} // namespace levada::detail

@@ -1,0 +1,311 @@
+#include <levada/cancel/node.hpp>
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include <levada/base/errc.hpp>
+#include <levada/base/fatal.hpp>
+#include <levada/base/frame_pool.hpp>
+#include <levada/cancel/callback.hpp>
+
+namespace levada::detail {
+
+void after_unlock::run() noexcept {
+    post_all(ready);
+    if (!callbacks.empty()) callback_entry::run_all(callbacks);
+}
+
+bool cancel_node::mark(std::error_code why) noexcept {
+    if (marked_.load(std::memory_order_relaxed)) return false;
+    reason_value_ = why.value();
+    reason_category_ = &why.category();
+    marked_.store(true, std::memory_order_seq_cst);
+    return true;
+}
+
+void cancel_node::deliver(after_unlock& todo) noexcept {
+    if (kind == node_kind::task) static_cast<task_node*>(this)->cancel_park(*this, todo.ready);
+    else if (kind != node_kind::source && static_cast<scope_node*>(this)->owner_)
+        static_cast<scope_node*>(this)->owner_->cancel_park(*this, todo.ready);
+}
+
+bool cancel_node::cancel(std::error_code why) noexcept {
+    after_unlock todo;
+    lock_.acquire();
+    if (!mark(why)) {
+        lock_.release();
+        return false;
+    }
+    deliver(todo);
+    // Depth first, in constant space: all locks from this node to `at` are held.
+    cancel_node* at = this;
+    tree_entry* below = children_.front();
+    for (;;) {
+        if (!below) {
+            if (at == this) break;
+            below = at->children_.next(*at);
+            cancel_node* up = at->parent;
+            at->lock_.release();
+            at = up;
+            continue;
+        }
+        tree_entry& child = *below;
+        below = children_.next(child);
+        switch (child.kind) {
+            case node_kind::on_cancel: {
+                arm& a = static_cast<tree_waiter&>(child).target;
+                (void)a.who->claim(a.index, todo.ready);
+                break;
+            }
+            case node_kind::callback: {
+                auto& c = static_cast<callback_entry&>(child);
+                at->children_.erase(child);
+                c.queue_ = nullptr;
+                c.state_.store(callback_entry::state::queued, std::memory_order_relaxed);
+                todo.callbacks.push_back(c);
+                break;
+            }
+            case node_kind::on_end:
+            case node_kind::on_idle:
+            case node_kind::shield: break;
+            default: {
+                auto& n = static_cast<cancel_node&>(child);
+                n.lock_.acquire();
+                if (n.mark(why)) {
+                    n.deliver(todo);
+                    at = &n;
+                    below = n.children_.front();
+                } else {
+                    n.lock_.release();
+                }
+            }
+        }
+    }
+    ref(); // a callback, or a task that it lets run, may drop the last handle
+    lock_.release();
+    todo.run();
+    unref();
+    return true;
+}
+
+void task_node::cancel_park(const cancel_node& n, work_list& ready) noexcept {
+    for (;;) {
+        // The epoch makes this sound: `current` changes only while the task runs, so if the exchange finds
+        // the word as it was loaded, then `n` was the innermost node of the very park that it ends.
+        auto w = load_word();
+        const auto s = state_of(w);
+        if ((s != park_state::parked && s != park_state::arming) || current() != &n) return;
+        if (exchange(w, (w & epoch_bits) | raw(park_state::cancelled))) {
+            if (s == park_state::parked) ready.push(*this);
+            return;
+        }
+    }
+}
+
+void cancel_node::adopt(cancel_node& child) noexcept {
+    if (kind == node_kind::source) static_cast<source_node*>(this)->arm_deadline();
+    ref();
+    child.parent = this;
+    lock_guard guard(lock_);
+    if (marked_.load(std::memory_order_relaxed) && child.kind != node_kind::shield)
+        child.mark({reason_value_, *reason_category_});
+    children_.insert(child);
+}
+
+void cancel_node::adopt_task(cancel_node& child) noexcept {
+    ref();
+    child.parent = this;
+    lock_guard guard(lock_);
+    if (marked_.load(std::memory_order_relaxed)) child.mark({reason_value_, *reason_category_});
+    child.counted_.store(true, std::memory_order_relaxed);
+    children_.insert(child);
+    live_.store(live_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+void cancel_node::leave() noexcept {
+    cancel_node* from = std::exchange(parent, nullptr);
+    if (!from) return;
+    {
+        lock_guard guard(from->lock_);
+        from->children_.erase(*this);
+    }
+    from->unref();
+}
+
+void cancel_node::count() noexcept {
+    lock_guard guard(lock_);
+    live_.store(live_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+void cancel_node::uncount(after_unlock& todo) noexcept {
+    // A region that lingered for its last task ends with it, which is one less in the region around it.
+    cancel_node* n = this;
+    while (n->one_less(todo)) {
+        cancel_node* outer = n->parent; // alive: the tasks that wait for us are in it
+        n->unref();
+        n = outer;
+    }
+}
+
+bool cancel_node::one_less(after_unlock& todo) noexcept {
+    lock_guard guard(lock_);
+    const auto left = live_.load(std::memory_order_relaxed) - 1;
+    live_.store(left, std::memory_order_release);
+    if (left != 0) return false;
+    for (tree_entry* e = children_.front(); e; e = children_.next(*e)) {
+        if (e->kind != node_kind::on_idle) continue;
+        arm& a = static_cast<tree_waiter*>(e)->target;
+        (void)a.who->claim(a.index, todo.ready);
+    }
+    if (kind == node_kind::task) {
+        if (std::exchange(await_idle_, false)) todo.ready.push(*static_cast<task_node*>(this));
+        return false;
+    }
+    if (kind == node_kind::source) return false;
+    auto* scope = static_cast<scope_node*>(this);
+    if (std::exchange(await_idle_, false)) todo.ready.push(*scope->owner_);
+    return std::exchange(scope->lingers_, false);
+}
+
+bool cancel_node::await_idle() noexcept {
+    lock_guard guard(lock_);
+    if (live_.load(std::memory_order_relaxed) == 0) return false;
+    await_idle_ = true;
+    return true;
+}
+
+bool cancel_node::link(tree_waiter& w) noexcept {
+    if (kind == node_kind::source) static_cast<source_node*>(this)->arm_deadline();
+    w.parent = this;
+    lock_guard guard(lock_);
+    const bool ready = w.kind == node_kind::on_cancel ? marked_.load(std::memory_order_relaxed)
+                       : w.kind == node_kind::on_idle
+                           ? live_.load(std::memory_order_relaxed) == 0
+                           : static_cast<task_node*>(this)->state() == park_state::ended;
+    if (!ready) children_.insert(w);
+    return ready;
+}
+
+void cancel_node::unlink(tree_waiter& w) noexcept {
+    lock_guard guard(lock_);
+    children_.erase(w);
+}
+
+bool cancel_node::link(callback_entry& c) noexcept {
+    if (kind == node_kind::source) static_cast<source_node*>(this)->arm_deadline();
+    c.parent = this;
+    lock_guard guard(lock_);
+    if (marked_.load(std::memory_order_relaxed)) return false;
+    c.state_.store(callback_entry::state::linked, std::memory_order_relaxed);
+    children_.insert(c);
+    return true;
+}
+
+bool cancel_node::unlink(callback_entry& c) noexcept {
+    lock_guard guard(lock_);
+    if (c.state_.load(std::memory_order_relaxed) != callback_entry::state::linked) return false;
+    c.state_.store(callback_entry::state::done, std::memory_order_relaxed);
+    children_.erase(c);
+    return true;
+}
+
+bool cancel_node::fire_end(after_unlock& todo) noexcept {
+    lock_guard guard(lock_);
+    bool more = false;
+    for (tree_entry* e = children_.front(); e; e = children_.next(*e)) {
+        if (e->kind == node_kind::on_end) {
+            arm& a = static_cast<tree_waiter*>(e)->target;
+            (void)a.who->claim(a.index, todo.ready);
+        } else {
+            more = true;
+        }
+    }
+    return more;
+}
+
+void cancel_node::destroy(cancel_node& n) noexcept {
+    n.leave();
+    switch (n.kind) {
+        case node_kind::task: static_cast<task_node&>(n).deallocate(); break;
+        case node_kind::source: {
+            auto& s = static_cast<source_node&>(n);
+            s.~source_node();
+            frame_pool::deallocate(&s, sizeof(source_node));
+            break;
+        }
+        default: {
+            auto& s = static_cast<scope_node&>(n);
+            s.~scope_node();
+            frame_pool::deallocate(&s, sizeof(scope_node));
+        }
+    }
+}
+
+scope_node* scope_node::open(node_kind k, task_node& owner) {
+    auto* s = ::new (frame_pool::allocate(sizeof(scope_node))) scope_node(k, owner);
+    owner.current()->adopt(*s);
+    return s;
+}
+
+void scope_node::close() noexcept {
+    // Counted outside first, so that the last task in here finds that count whenever it ends.
+    parent->count();
+    bool lingers;
+    {
+        lock_guard guard(mutex());
+        owner_ = nullptr;
+        site = nullptr;
+        lingers = lingers_ = live() != 0;
+    }
+    if (lingers) return;
+    after_unlock todo;
+    parent->uncount(todo);
+    unref();
+    todo.run();
+}
+
+source_node* source_node::make() { return ::new (frame_pool::allocate(sizeof(source_node))) source_node; }
+
+void source_node::arm_deadline() noexcept {
+    executor* here = executor::current();
+    if (!here || !own_timer || deadline == time_point::max()) return;
+    {
+        lock_guard guard(mutex());
+        if (armed_on_ || cancelled()) return;
+        armed_on_ = here;
+    }
+    ref(); // the timer's
+    here->add_timer(*this, deadline);
+}
+
+void source_node::fire() noexcept {
+    cancel(errc::timed_out);
+    unref();
+}
+
+void source_node::disarm() noexcept {
+    // Off its loop the timer stays armed, keeps the node, and fires without effect.
+    if (!armed() || armed_on_ != executor::current()) return;
+    armed_on_->remove_timer(*this);
+    unref();
+}
+
+time_point deadline_of(const cancel_node* n) noexcept {
+    time_point nearest = time_point::max();
+    for (; n; n = n->kind == node_kind::shield ? nullptr : n->parent) {
+        if (n->kind == node_kind::source)
+            return std::min(nearest, static_cast<const source_node*>(n)->deadline);
+        if (n->kind != node_kind::task)
+            nearest = std::min(nearest, static_cast<const scope_node*>(n)->deadline);
+    }
+    return nearest;
+}
+
+bool is_below(const cancel_node* n, const cancel_node* ancestor) noexcept {
+    for (; n; n = n->kind == node_kind::shield ? nullptr : n->parent)
+        if (n == ancestor) return true;
+    return false;
+}
+
+} // namespace levada::detail

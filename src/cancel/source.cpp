@@ -1,0 +1,26 @@
+#include <levada/cancel/source.hpp>
+
+#include <algorithm>
+
+namespace levada {
+
+cancel_source::cancel_source(time_point deadline, const cancel_token& parent)
+    : node_(detail::source_node::make()) {
+    const time_point inherited = parent.deadline();
+    node_->deadline = std::min(deadline, inherited);
+    // Off a loop the parent's timer may not run yet either.
+    node_->own_timer = deadline < inherited || !executor::current();
+    if (parent.node()) parent.node()->adopt(*node_);
+    if (node_->deadline <= now()) node_->cancel(errc::timed_out);
+    else node_->arm_deadline();
+}
+
+void cancel_source::release() noexcept {
+    if (!node_) return;
+    node_->cancel(errc::cancelled);
+    node_->disarm();
+    node_->leave();
+    std::exchange(node_, nullptr)->unref();
+}
+
+} // namespace levada

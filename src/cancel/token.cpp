@@ -1,0 +1,38 @@
+#include <levada/cancel/token.hpp>
+
+namespace levada {
+
+executor::executor() noexcept : root_(detail::source_node::make()) {
+    seed(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
+}
+
+executor::~executor() { root_->unref(); }
+
+void executor::renew_root() {
+    detail::cancel_node* fresh = detail::source_node::make();
+    std::exchange(root_, fresh)->unref();
+}
+
+namespace detail {
+
+bool done_op::try_commit(work_list&) noexcept { return node_ && node_->cancelled(); }
+
+bool done_op::link() noexcept {
+    if (!node_) return false; // a token that is never cancelled
+    const bool cancelled = node_->link(waiter_);
+    linked_ = !cancelled;
+    return cancelled;
+}
+
+void done_op::unlink() noexcept {
+    if (std::exchange(linked_, false)) node_->unlink(waiter_);
+}
+
+bool done_op::answer_cancel(const cancel_node& current) noexcept {
+    return node_ && node_->cancelled() && is_below(&current, node_);
+}
+
+void done_op::describe(std::string& out) const { out += "a token"; }
+
+} // namespace detail
+} // namespace levada

@@ -1,0 +1,303 @@
+#include <levada/core/control.hpp>
+
+#include <cstdio>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include <levada/base/errc.hpp>
+#include <levada/base/fatal.hpp>
+#include <levada/core/promise.hpp>
+
+namespace levada::detail {
+namespace {
+
+boundary& site_of(const cancel_node& scope) noexcept {
+    return *static_cast<boundary*>(static_cast<const scope_node&>(scope).site);
+}
+
+// Names are rare, so they lie beside the tasks that have one. Guarded by its mutex.
+struct name_table {
+    std::mutex mutex;
+    std::unordered_map<const control*, std::string> names;
+};
+name_table& names() noexcept {
+    static name_table* table = new name_table; // never destroyed: tasks may end after main
+    return *table;
+}
+
+} // namespace
+
+control& current_task(const char* what) noexcept {
+    control* t = this_thread().task;
+    if (!t) fatal(std::string(what) + " was used outside of a task");
+    return *t;
+}
+
+void control::launch(cancel_node& below) noexcept {
+    below.adopt_task(*this);
+    home()->post(*this);
+}
+
+void control::run() noexcept {
+    task_run here;
+    thread_context& thread = this_thread();
+    const thread_context saved = thread;
+    thread = {home(), this};
+
+    frame_handle frame;
+    operation* const op = parked_on_;
+    switch (state()) {
+        case park_state::claimed:
+            if (has(task_flag::kernel)) [[unlikely]] {
+                if (!op->retire(winner())) {
+                    thread = saved; // posted again when the kernel has let go
+                    return;
+                }
+                clear(task_flag::kernel);
+            }
+            set_running();
+            on_ = &here;
+            frame = leaf_;
+            break;
+        case park_state::cancelled:
+            if (!op->withdraw()) {
+                thread = saved;
+                return;
+            }
+            clear(task_flag::kernel);
+            set_running();
+            on_ = &here;
+            if (!has(task_flag::told) && op->answer_cancel(*current())) {
+                set(task_flag::told);
+                frame = leaf_;
+            } else {
+                frame = unwind();
+            }
+            break;
+        default:
+            on_ = &here;
+            if (!has(task_flag::started)) {
+                set(task_flag::started);
+                frame = first_frame();
+            } else if (has(task_flag::unwinding)) {
+                frame = unwind();
+            } else if (has(task_flag::idle_wait)) {
+                clear(task_flag::idle_wait);
+                frame = leave_body(nullptr);
+            } else {
+                frame = leaf_;
+            }
+    }
+
+    while (frame) {
+        here.what = step::parked;
+        frame.resume();
+        switch (here.what) {
+            case step::parked: frame = nullptr; break; // *this may run elsewhere, or be gone
+            case step::resume: frame = here.next; break;
+            case step::leave: frame = leave_body(here.next); break;
+            case step::unwind: frame = unwind(); break;
+        }
+    }
+    thread = saved;
+}
+
+frame_handle control::first_frame() noexcept {
+    try {
+        if (frame_handle root = begin()) {
+            root.promise().attach(*this, nullptr, true);
+            return root;
+        }
+    } catch (...) {
+        set_exception(std::current_exception());
+        set(task_flag::failed);
+    }
+    end();
+    return nullptr;
+}
+
+frame_handle control::leave_body(frame_handle body) noexcept {
+    cancel_node* n = current();
+    if (n == this) {
+        if (body.promise().failed()) {
+            set(task_flag::failed);
+            body.destroy();
+        } else {
+            try {
+                collect(body);
+            } catch (...) { // the value's move threw
+                set_exception(std::current_exception());
+                set(task_flag::failed);
+            }
+        }
+        end();
+        return nullptr;
+    }
+    boundary& site = site_of(*n);
+    if (!site.body_ended(*this, false)) return nullptr;
+    pop_scope();
+    return site.caller().frame();
+}
+
+void control::pop_scope() noexcept {
+    auto& scope = static_cast<scope_node&>(*current());
+    set_current(*scope.parent);
+    scope.close();
+}
+
+// Whether the unwinding has to wait for tasks of the regions from the current one to `outermost`.
+bool control::await_children(cancel_node& outermost) noexcept {
+    for (cancel_node* n = current();; n = n->parent) {
+        if (n->await_idle()) return true;
+        // Groups that were made in these regions and are not boundaries: they hang right below.
+        lock_guard guard(n->mutex());
+        for (tree_entry* e = n->children().front(); e; e = n->children().next(*e))
+            if (e->kind == node_kind::group && static_cast<cancel_node*>(e)->await_idle()) return true;
+        if (n == &outermost) return false;
+    }
+}
+
+frame_handle control::unwind() noexcept {
+    set(task_flag::unwinding);
+    for (;;) {
+        // The outermost cancelled region that is not behind a shield.
+        cancel_node* target = nullptr;
+        for (cancel_node* n = current();; n = n->parent) {
+            if (n->cancelled()) target = n;
+            if (n == this || n->kind == node_kind::shield) break;
+        }
+        if (await_children(*target)) return nullptr; // posted when they have ended
+
+        promise_base* const stop = target == this ? nullptr : &site_of(*target).caller();
+        promise_base* p = &leaf_.promise();
+        while (p != stop) {
+            while (current() != target && &site_of(*current()).caller() == p) pop_scope();
+            promise_base* const up = p->awaiting();
+            p->frame().destroy();
+            p = up;
+        }
+        if (target == this) {
+            set(task_flag::cancelled);
+            end();
+            return nullptr;
+        }
+        boundary& site = site_of(*target);
+        leaf_ = site.caller().frame();
+        if (!site.body_ended(*this, true)) fatal("a boundary was left before its tasks had ended");
+        pop_scope();
+        bool outer_cancelled = false;
+        for (cancel_node* n = current();; n = n->parent) {
+            outer_cancelled |= n->cancelled();
+            if (n == this || n->kind == node_kind::shield) break;
+        }
+        if (outer_cancelled && !has(task_flag::told)) continue;
+        clear(task_flag::unwinding);
+        if (!outer_cancelled) clear(task_flag::told);
+        return site.caller().frame();
+    }
+}
+
+void control::end() noexcept {
+    destroy_arguments();
+    if (has(task_flag::named)) forget_name();
+    after_unlock todo;
+    ended(todo);
+    set_ended();
+    const bool more = fire_end(todo);
+    if (take_counted()) parent->uncount(todo);
+    // What hangs below still (tasks that were detached, tokens) keeps its way to the tokens above.
+    if (!more) leave();
+    todo.run();
+    unref();
+}
+
+void control::end_for_handle() noexcept {
+    if (!has(task_flag::failed)) return;
+    if (exchange_flag(handle_, handle_state::failed) != handle_state::none) return;
+    terminate_with(take_exception());
+}
+
+void control::drop_handle(bool detach) noexcept {
+    after_unlock todo;
+    if (detach && take_counted()) parent->uncount(todo);
+    const handle_state was = exchange_flag(handle_, handle_state::none);
+    if (was == handle_state::failed) {
+        control* dropping = this_thread().task;
+        const bool leaving =
+            std::uncaught_exceptions() > 0 || (dropping && dropping->has(task_flag::unwinding));
+        if (!leaving) terminate_with(take_exception());
+    }
+    if (!detach && state() != park_state::ended) cancel(make_error_code(errc::cancelled));
+    todo.run();
+    unref();
+}
+
+void control::terminate_with(std::exception_ptr e) const noexcept {
+    std::string what = "an exception left a task that nobody joins: ";
+    try {
+        std::rethrow_exception(std::move(e));
+    } catch (const std::exception& ex) {
+        what += ex.what();
+    } catch (...) {
+        what += "not a std::exception";
+    }
+    if (const std::string n = name(); !n.empty()) what += "; task \"" + n + "\"";
+    fatal(what + "; started", where_);
+}
+
+bool control::answer_or_unwind(frame_handle leaf, operation& op) noexcept {
+    if (!has(task_flag::told) && op.answer_cancel(*current())) {
+        set(task_flag::told);
+        return true;
+    }
+    leaf_ = leaf;
+    on_->what = step::unwind;
+    return false;
+}
+
+void control::yield(frame_handle leaf) noexcept {
+    leaf_ = leaf;
+    home()->post(*this);
+}
+
+void control::set_exception(std::exception_ptr e) noexcept {
+    if (has(task_flag::thrown)) exception_.~exception_ptr();
+    ::new (&exception_) std::exception_ptr(std::move(e));
+    set(task_flag::thrown);
+}
+
+std::exception_ptr control::take_exception() noexcept {
+    if (!has(task_flag::thrown)) return nullptr;
+    clear(task_flag::thrown);
+    std::exception_ptr e = std::move(exception_);
+    exception_.~exception_ptr();
+    leaf_ = nullptr;
+    return e;
+}
+
+std::string control::name() const {
+    std::lock_guard guard(names().mutex);
+    auto it = names().names.find(this);
+    return it == names().names.end() ? std::string() : it->second;
+}
+
+void control::set_name(std::string name) {
+    std::lock_guard guard(names().mutex);
+    names().names.insert_or_assign(this, std::move(name));
+    set(task_flag::named);
+}
+
+void control::forget_name() noexcept {
+    std::lock_guard guard(names().mutex);
+    names().names.erase(this);
+}
+
+void boundary::enter(node_kind kind, control& task, promise_base& caller) {
+    caller_ = &caller;
+    node_ = scope_node::open(kind, task);
+    node_->site = this;
+    task.set_current(*node_);
+}
+
+} // namespace levada::detail

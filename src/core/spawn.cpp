@@ -1,0 +1,15 @@
+#include <levada/core/spawn.hpp>
+
+#include <string>
+
+#include <levada/base/fatal.hpp>
+
+namespace levada::detail {
+
+executor& current_executor(const char* what) noexcept {
+    executor* e = executor::current();
+    if (!e) fatal(std::string(what) + " was used outside of a loop");
+    return *e;
+}
+
+} // namespace levada::detail

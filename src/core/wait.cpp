@@ -1,0 +1,174 @@
+#include <levada/core/wait.hpp>
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include <levada/base/small_array.hpp>
+#include <levada/core/promise.hpp>
+
+// Invariants:
+// 1. The first pass holds one lock at a time; whoever is found ready there has committed.
+// 2. To park, all shared locks are held together, taken in address order, from the second look at the arms
+//    until the park is published. So no channel can become ready unseen.
+// 3. Tokens, timers, joins and other arms without a shared lock are linked while the word says `arming`;
+//    one that fires meanwhile claims, does not post, and is seen at publication.
+// 4. A task that was claimed while it was arming is posted by itself, and finishes as if it had been parked.
+// 5. A cancel that comes while the word says `running` is seen by the look at the token that follows
+//    `begin_arming`; one that comes later claims the word.
+
+namespace levada::detail {
+namespace {
+
+template <class T>
+using scratch = small_array<T, 32>;
+
+bool try_alone(arm& a, work_list& ready) noexcept {
+    lock* l = a.shared_lock();
+    if (!l) return a.try_commit(ready);
+    lock_guard guard(*l);
+    return a.try_commit(ready);
+}
+
+bool run_on(control& t, frame_handle leaf) noexcept {
+    if (!t.over_budget()) return false;
+    t.yield(leaf);
+    return true;
+}
+
+// Publishes the park; a task that was claimed or cancelled while it was arming goes on from its queue.
+void publish(control& t) noexcept {
+    executor& home = *t.home();
+    if (t.is_cancelled()) t.cancel_arming();
+    if (!t.publish()) home.post(t);
+}
+
+} // namespace
+
+bool any_of::withdraw() noexcept { return retire(no_arm); }
+
+bool any_of::retire(std::uint32_t winner) noexcept {
+    bool all_back = true;
+    const auto all = arms();
+    for (std::uint32_t i = 0; i < all.size(); ++i)
+        if (i != winner) all_back &= all[i]->withdraw();
+    return all_back;
+}
+
+void any_of::describe(std::string& out) const {
+    const char* separator = "select(";
+    for (const arm* a : arms()) {
+        out += separator;
+        a->describe(out);
+        separator = ", ";
+    }
+    out += ")";
+}
+
+bool any_of::answer_cancel(const cancel_node& current) noexcept {
+    const auto all = arms();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (!all[i]->answer_cancel(current)) continue;
+        winner_ = static_cast<std::uint32_t>(i);
+        return true;
+    }
+    return false;
+}
+
+std::uint32_t any_of::settle(const control& task) noexcept {
+    if (winner_ == no_arm) {
+        winner_ = task.winner();
+        for (arm* a : arms()) a->unlink();
+    }
+    return winner_;
+}
+
+bool any_of::wait(control& task, frame_handle leaf, bool in_order, std::uint32_t otherwise) noexcept {
+    if (task.is_cancelled()) [[unlikely]]
+        return !task.answer_or_unwind(leaf, *this);
+    const auto all = arms();
+    const auto n = static_cast<std::uint32_t>(all.size());
+    scratch<std::uint32_t> order(n);
+    std::iota(order.begin(), order.end(), 0u);
+    work_list ready;
+    for (std::uint32_t i = 0; i < n; ++i) {
+        // Fisher and Yates, as far as it is needed.
+        if (!in_order && i + 1 < n) std::swap(order[i], order[i + task.home()->random(n - i)]);
+        if (!try_alone(*all[order[i]], ready)) continue;
+        winner_ = order[i];
+        post_all(ready);
+        return run_on(task, leaf);
+    }
+    if (otherwise != no_arm) {
+        winner_ = otherwise;
+        return run_on(task, leaf);
+    }
+    return park_on_all(task, leaf, all, {order.data(), order.size()});
+}
+
+bool any_of::park_on_all(control& task, frame_handle leaf, std::span<arm* const> all,
+                         std::span<const std::uint32_t> order) noexcept {
+    scratch<lock*> locks(all.size());
+    std::size_t held = 0;
+    for (arm* a : all)
+        if (lock* l = a->shared_lock()) locks[held++] = l;
+    std::sort(locks.begin(), locks.begin() + held, std::less<lock*>());
+    held = static_cast<std::size_t>(std::unique(locks.begin(), locks.begin() + held) - locks.begin());
+    for (std::size_t i = 0; i < held; ++i) locks[i]->acquire();
+    const auto release_all = [&] {
+        for (std::size_t i = held; i-- > 0;) locks[i]->release();
+    };
+
+    work_list ready;
+    for (std::uint32_t i : order) {
+        if (!all[i]->shared_lock() || !all[i]->try_commit(ready)) continue;
+        release_all();
+        winner_ = i;
+        post_all(ready);
+        return run_on(task, leaf);
+    }
+
+    task.parks(leaf, *this);
+    task.begin_arming();
+    for (std::uint32_t i = 0; i < all.size(); ++i) {
+        all[i]->who = &task;
+        all[i]->index = i;
+        if (!all[i]->link()) continue;
+        (void)task.claim(i); // or somebody else was first: either way it is not published
+        break;
+    }
+    publish(task);
+    release_all();
+    return true;
+}
+
+bool wait_for(control& task, frame_handle leaf, arm& a) noexcept {
+    if (task.is_cancelled()) [[unlikely]]
+        return !task.answer_or_unwind(leaf, a);
+    work_list ready;
+    if (try_alone(a, ready)) {
+        post_all(ready);
+        return run_on(task, leaf);
+    }
+    lock* const l = a.shared_lock();
+    if (l) {
+        l->acquire();
+        if (a.try_commit(ready)) {
+            l->release();
+            post_all(ready);
+            return run_on(task, leaf);
+        }
+    }
+    task.parks(leaf, a);
+    task.begin_arming();
+    a.who = &task;
+    a.index = 0;
+    if (a.link()) (void)task.claim(0);
+    publish(task);
+    if (l) l->release();
+    return true;
+}
+
+bool promise_base::await_arm(arm& a) noexcept { return wait_for(*task_, frame(), a); }
+
+} // namespace levada::detail

@@ -1,0 +1,69 @@
+#include <levada/sync/wait_group.hpp>
+
+#include <string>
+
+namespace levada {
+
+using detail::lock_guard;
+
+wait_group::~wait_group() {
+    if (!waiting_.empty())
+        detail::fatal("a wait_group was destroyed while a task waits for it; made", where_);
+}
+
+void wait_group::change(std::ptrdiff_t by, detail::work_list& ready) noexcept {
+    lock_guard guard(lock_);
+    count_ += by;
+    if (count_ < 0) detail::fatal("a wait_group's count fell below 0: more done() than add(); made", where_);
+    if (count_ != 0) return;
+    // The waiters may destroy the group once they run, which is after this lock is let go and they are
+    // posted.
+    while (detail::wait_group_op* op = waiting_.pop_front()) {
+        op->linked_ = false;
+        (void)op->who->claim(op->index, ready);
+    }
+}
+
+void wait_group::add(std::ptrdiff_t n) noexcept {
+    detail::work_list ready;
+    change(n, ready);
+    detail::post_all(ready);
+}
+
+std::ptrdiff_t wait_group::count() const noexcept {
+    lock_guard guard(lock_);
+    return count_;
+}
+
+void wait_group::child_end::ended(detail::control& task, detail::after_unlock& todo) const noexcept {
+    if (task.has(detail::task_flag::failed)) {
+        std::exception_ptr e = task.take_exception();
+        lock_guard guard(group->lock_);
+        if (!group->failure_) group->failure_ = std::move(e);
+    }
+    group->change(-1, todo.ready);
+}
+
+bool detail::wait_group_op::try_commit(work_list&) noexcept { return group_->count() == 0; }
+bool detail::wait_group_op::link() noexcept {
+    lock_guard guard(group_->lock_);
+    if (group_->count_ == 0) return true;
+    group_->waiting_.push_back(*this);
+    linked_ = true;
+    return false;
+}
+void detail::wait_group_op::unlink() noexcept {
+    lock_guard guard(group_->lock_);
+    if (std::exchange(linked_, false)) group_->waiting_.erase(*this);
+}
+void detail::wait_group_op::describe(std::string& out) const { out += "wait_group::wait"; }
+void detail::wait_group_op::take() {
+    std::exception_ptr e;
+    {
+        lock_guard guard(group_->lock_);
+        e = std::exchange(group_->failure_, nullptr);
+    }
+    if (e) std::rethrow_exception(std::move(e));
+}
+
+} // namespace levada
