@@ -18,7 +18,17 @@
 #include <levada/core/task.hpp>
 #include <levada/core/task_group.hpp>
 #include <levada/core/this_task.hpp>
+#include <levada/core/when_all.hpp>
 #include <levada/core/with_group.hpp>
+#include <levada/io/address.hpp>
+#include <levada/io/descriptor.hpp>
+#include <levada/io/file.hpp>
+#include <levada/io/signals.hpp>
+#include <levada/io/tcp.hpp>
+#include <levada/patterns/fan_out.hpp>
+#include <levada/patterns/worker_pool.hpp>
+#include <levada/runtime/event_loop.hpp>
+#include <levada/runtime/run.hpp>
 #include <levada/sync/channel.hpp>
 #include <levada/sync/ends.hpp>
 #include <levada/sync/select.hpp>

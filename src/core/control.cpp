@@ -51,7 +51,8 @@ void control::run() noexcept {
         case park_state::claimed:
             if (has(task_flag::kernel)) [[unlikely]] {
                 if (!op->retire(winner())) {
-                    thread = saved; // posted again when the kernel has let go
+                    set(task_flag::retiring); // posted again when the kernel has let go
+                    thread = saved;
                     return;
                 }
                 clear(task_flag::kernel);
@@ -62,6 +63,7 @@ void control::run() noexcept {
             break;
         case park_state::cancelled:
             if (!op->withdraw()) {
+                set(task_flag::retiring);
                 thread = saved;
                 return;
             }

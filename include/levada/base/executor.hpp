@@ -13,6 +13,7 @@ namespace detail {
 class work_list;
 class control;
 class cancel_node;
+class ring;
 } // namespace detail
 
 /// A thing to run once on an executor: a ready task, a posted function.
@@ -107,6 +108,8 @@ public:
         return static_cast<std::uint32_t>(((rng_ >> 32) * n) >> 32);
     }
 
+    /// The io_uring of this loop, if it has one.
+    [[nodiscard]] virtual detail::ring* kernel() noexcept { return nullptr; }
     /// The root of all tasks and tokens that live here; `go` hangs its tasks on it.
     [[nodiscard]] detail::cancel_node& root() noexcept { return *root_; }
 

@@ -56,6 +56,14 @@ public:
     void park() noexcept { store_first(park_state::parked); }
     /// Takes back a park that nobody has claimed.
     [[nodiscard]] bool unpark() noexcept { return swap_state(park_state::parked, park_state::running); }
+    /// A kernel operation that was to be withdrawn had completed: the cancel came too late.
+    [[nodiscard]] bool claim_cancelled(std::uint32_t arm) noexcept {
+        const auto w = word_.load(std::memory_order_relaxed);
+        if (state_of(w) != park_state::cancelled) return false;
+        word_.store((w & epoch_bits) | (std::uint64_t(arm) << 8) | raw(park_state::claimed),
+                    std::memory_order_release);
+        return true;
+    }
     void set_running() noexcept { set(park_state::running); }
     void set_claimed() noexcept { set(park_state::claimed); }
     void set_cancelled() noexcept { set(park_state::cancelled); }

@@ -51,6 +51,7 @@ enum class task_flag : std::uint32_t {
     failed = 32,    // ended by an exception; likewise
     thrown = 64,    // holds an exception
     kernel = 128,   // parked on an operation that the kernel may have
+    retiring = 512, // claimed or cancelled, and waits for the kernel to let go
     named = 256,    // has a name in the table of names
 };
 
@@ -92,6 +93,20 @@ public:
     [[nodiscard]] bool over_budget() noexcept { return --on_->budget == 0; }
     /// Suspends and goes to the end of the queue.
     void yield(frame_handle leaf) noexcept;
+
+    // For kernel operations, on the task's own loop: how many of this park the kernel has.
+
+    void kernel_started() noexcept {
+        set(task_flag::kernel);
+        ++in_kernel_;
+    }
+    void kernel_ended() noexcept { --in_kernel_; }
+    /// True, once, when a task that only waits for the kernel can be posted.
+    [[nodiscard]] bool kernel_all_back() noexcept {
+        if (in_kernel_ != 0 || !has(task_flag::retiring)) return false;
+        clear(task_flag::retiring);
+        return true;
+    }
 
     void set_exception(std::exception_ptr e) noexcept;
     [[nodiscard]] std::exception_ptr take_exception() noexcept;
@@ -150,6 +165,7 @@ private:
     };
     std::source_location where_;
     std::atomic<handle_state> handle_{handle_state::none};
+    std::uint32_t in_kernel_ = 0;
 };
 
 /// The task that runs on this thread, or terminates with "`what` outside of a task".

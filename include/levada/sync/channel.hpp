@@ -269,6 +269,7 @@ public:
             lock_guard guard(state()->mutex());
             done = state()->recv_now(r, ready);
         }
+        asm volatile("" : : "r"(&r) : "memory"); // g++ 12 sees an uninitialized value where there is none
         post_all(ready);
         if (!done) return fail(errc::empty);
         return r.take();

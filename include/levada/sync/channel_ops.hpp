@@ -71,9 +71,6 @@ class [[nodiscard]] recv_op final : public recv_arm<stored<T>>, public channel_a
 public:
     using outcome = result<T>;
     using base::base;
-    bool try_commit(work_list& ready) noexcept override {
-        return this->on_ && static_cast<channel_state<stored<T>>*>(this->on_)->recv_now(*this, ready);
-    }
     outcome await_resume() noexcept { return take(); }
     outcome take() noexcept {
         this->settle();
@@ -88,9 +85,6 @@ class send_op_base : public send_arm<stored<T>> {
 public:
     using outcome = result<void>;
     using send_arm<stored<T>>::send_arm;
-    bool try_commit(work_list& ready) noexcept override {
-        return this->on_ && static_cast<channel_state<stored<T>>*>(this->on_)->send_now(*this, ready);
-    }
     outcome await_resume() noexcept { return take(); }
     outcome take() noexcept {
         this->settle();

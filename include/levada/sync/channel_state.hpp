@@ -126,6 +126,7 @@ public:
         status = channel_status::done;
     }
 
+    bool try_commit(work_list& ready) noexcept override;
     [[nodiscard]] T& value() noexcept { return value_; }
 
 private:
@@ -139,6 +140,7 @@ template <class T>
 class send_arm : public channel_arm {
 public:
     send_arm(channel_base* on, T* value) noexcept : channel_arm(on, channel_role::sender), value_(value) {}
+    bool try_commit(work_list& ready) noexcept override;
     T* value_;
 };
 
@@ -253,6 +255,15 @@ private:
 
     value_queue<T> buffer_;
 };
+
+template <class T>
+bool recv_arm<T>::try_commit(work_list& ready) noexcept {
+    return this->on_ && static_cast<channel_state<T>*>(this->on_)->recv_now(*this, ready);
+}
+template <class T>
+bool send_arm<T>::try_commit(work_list& ready) noexcept {
+    return this->on_ && static_cast<channel_state<T>*>(this->on_)->send_now(*this, ready);
+}
 
 inline void channel_arm::settle() noexcept {
     if (!holds_) return;

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+#include <levada/base/executor.hpp>
+#include <levada/base/lock.hpp>
+#include <levada/core/main_task.hpp>
+#include <levada/core/spawn.hpp>
+
+namespace levada {
+
+/// One thread's loop on one io_uring: a run queue, timers, kernel operations, and functions posted by other
+/// threads.
+///
+/// It may be made on one thread and run on another; the thread that runs it first is its own from then on.
+/// Destroying it cancels what lives on it and drains its ring first.
+class event_loop final : public executor {
+public:
+    /// Throws `std::system_error` that says what to do where the kernel gives no io_uring.
+    event_loop();
+    ~event_loop() override;
+
+    /// Runs until no task lives on it and nothing is posted, or until `stop()`.
+    void run();
+    /// Does what can be done now; sleeps before that for at most `timeout` if there is nothing. Says whether
+    /// anything was done.
+    bool run_once(duration timeout);
+    /// Does what can be done now, without sleeping. Says whether anything was done.
+    bool poll() { return run_once(duration::zero()); }
+    /// Makes `run()` return after the turn that it is in. *Threads*: any.
+    void stop() noexcept;
+
+    /// `go(f, args...)` starts a task on this loop, as `levada::go` does. Before it runs, or on its thread.
+    LEVADA_STARTER(void, go, go_at)
+    /// `spawn(f, args...)`: the same with a handle to join.
+    LEVADA_STARTER([[nodiscard]] auto, spawn, spawn_at)
+    /// Calls `f()` on the loop's thread. *Threads*: any. An exception from it terminates.
+    template <class F>
+        requires(std::invocable<F&> && !std::derived_from<std::remove_cvref_t<F>, work>)
+    void post(F f) {
+        auto w = std::make_unique<posted<F>>(std::move(f));
+        post(static_cast<work&>(*w.release()));
+    }
+    void post(work& w) noexcept override;
+
+    /// The operations that the kernel has.
+    [[nodiscard]] std::size_t in_flight() const noexcept;
+    [[nodiscard]] detail::ring* kernel() noexcept override { return ring_.get(); }
+    void arm(time_point) noexcept override {}
+
+    /// For `levada::run`: runs until `main` has ended, then cancels and joins all that is left. False when
+    /// all tasks fell asleep for ever, which was reported on stderr.
+    [[nodiscard]] bool run_main(detail::control& main, duration shutdown_limit);
+
+private:
+    template <class F>
+    class posted final : public work {
+    public:
+        explicit posted(F f) : f_(std::move(f)) {}
+        void run() noexcept override {
+            std::unique_ptr<posted> self(this);
+            static_cast<void>(f_());
+        }
+
+    private:
+        F f_;
+    };
+    class waker;
+
+    template <class F, class... A>
+    void go_at(const std::source_location& where, F&& f, A&&... args) {
+        detail::check_startable<F, A...>();
+        detail::make_control(*this, where, detail::joined_end(), std::forward<F>(f), std::forward<A>(args)...)
+            .launch(root());
+    }
+    template <class F, class... A>
+    auto spawn_at(const std::source_location& where, F&& f, A&&... args) {
+        return detail::start_main(*this, where, std::forward<F>(f), std::forward<A>(args)...);
+    }
+
+    void enter();
+    bool turn(time_point until);
+    [[nodiscard]] bool run_ready() noexcept;
+    [[nodiscard]] bool take_inbox() noexcept;
+    [[nodiscard]] bool asleep_for_ever() const noexcept;
+    void shut_down(duration limit);
+
+    detail::work_list ready_;
+    std::unique_ptr<detail::ring> ring_;
+    std::unique_ptr<waker> waker_;
+    bool entered_ = false;
+    std::atomic<bool> stop_{false};
+
+    detail::lock inbox_lock_; // guards inbox_
+    detail::work_list inbox_;
+    std::atomic<bool> inbox_full_{false};
+    std::atomic<bool> sleeping_{false}; // the loop is, or is about to be, asleep in the kernel
+};
+
+} // namespace levada

@@ -1,0 +1,74 @@
+#include <levada/io/address.hpp>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <charconv>
+#include <cstring>
+
+namespace levada {
+
+result<socket_address> socket_address::parse(std::string_view text) {
+    const auto bad = [] { return fail(std::make_error_code(std::errc::invalid_argument)); };
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return bad();
+    std::string_view host = text.substr(0, colon);
+    const std::string_view digits = text.substr(colon + 1);
+    std::uint16_t port = 0;
+    const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (ec != std::errc() || end != digits.data() + digits.size() || digits.empty()) return bad();
+
+    socket_address out;
+    if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+        const std::string inside(host.substr(1, host.size() - 2));
+        sockaddr_in6 in6{};
+        in6.sin6_family = AF_INET6;
+        in6.sin6_port = htons(port);
+        if (::inet_pton(AF_INET6, inside.c_str(), &in6.sin6_addr) != 1) return bad();
+        std::memcpy(&out.storage_, &in6, sizeof(in6));
+        out.size_ = sizeof(in6);
+        return out;
+    }
+    if (host == "localhost") host = "127.0.0.1";
+    if (host.empty()) host = "0.0.0.0";
+    sockaddr_in in{};
+    in.sin_family = AF_INET;
+    in.sin_port = htons(port);
+    if (::inet_pton(AF_INET, std::string(host).c_str(), &in.sin_addr) != 1) return bad();
+    std::memcpy(&out.storage_, &in, sizeof(in));
+    out.size_ = sizeof(in);
+    return out;
+}
+
+std::uint16_t socket_address::port() const noexcept {
+    if (family() == AF_INET) {
+        sockaddr_in in;
+        std::memcpy(&in, &storage_, sizeof(in));
+        return ntohs(in.sin_port);
+    }
+    if (family() == AF_INET6) {
+        sockaddr_in6 in6;
+        std::memcpy(&in6, &storage_, sizeof(in6));
+        return ntohs(in6.sin6_port);
+    }
+    return 0;
+}
+
+std::string socket_address::to_string() const {
+    char text[INET6_ADDRSTRLEN] = "";
+    if (family() == AF_INET) {
+        sockaddr_in in;
+        std::memcpy(&in, &storage_, sizeof(in));
+        ::inet_ntop(AF_INET, &in.sin_addr, text, sizeof(text));
+        return std::string(text) + ":" + std::to_string(port());
+    }
+    if (family() == AF_INET6) {
+        sockaddr_in6 in6;
+        std::memcpy(&in6, &storage_, sizeof(in6));
+        ::inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof(text));
+        return "[" + std::string(text) + "]:" + std::to_string(port());
+    }
+    return "no address";
+}
+
+} // namespace levada
