@@ -46,8 +46,4 @@ void executor::add_timer(detail::timer_node& t, time_point deadline) noexcept {
     if (nearest) arm(deadline);
 }
 
-void detail::post_all(work_list& ready) noexcept {
-    while (work* w = ready.pop()) static_cast<parker*>(w)->home()->post(*w);
-}
-
 } // namespace levada

@@ -150,28 +150,28 @@ void cancel_node::uncount(after_unlock& todo) noexcept {
 
 bool cancel_node::one_less(after_unlock& todo) noexcept {
     lock_guard guard(lock_);
-    const auto left = live_.load(std::memory_order_relaxed) - 1;
-    live_.store(left, std::memory_order_release);
-    if (left != 0) return false;
+    const std::uint32_t left = live_.load(std::memory_order_relaxed) - 1;
+    if ((left & ~awaited) != 0) {
+        live_.store(left, std::memory_order_release);
+        return false;
+    }
+    live_.store(0, std::memory_order_release);
     for (tree_entry* e = children_.front(); e; e = children_.next(*e)) {
         if (e->kind != node_kind::on_idle) continue;
         arm& a = static_cast<tree_waiter*>(e)->target;
         (void)a.who->claim(a.index, todo.ready);
     }
-    if (kind == node_kind::task) {
-        if (std::exchange(await_idle_, false)) todo.ready.push(*static_cast<task_node*>(this));
-        return false;
-    }
     if (kind == node_kind::source) return false;
-    auto* scope = static_cast<scope_node*>(this);
-    if (std::exchange(await_idle_, false)) todo.ready.push(*scope->owner_);
-    return std::exchange(scope->lingers_, false);
+    auto* const scope = kind == node_kind::task ? nullptr : static_cast<scope_node*>(this);
+    if (left & awaited) todo.ready.push(scope ? *scope->owner_ : static_cast<task_node&>(*this));
+    return scope && std::exchange(scope->lingers_, false);
 }
 
 bool cancel_node::await_idle() noexcept {
     lock_guard guard(lock_);
-    if (live_.load(std::memory_order_relaxed) == 0) return false;
-    await_idle_ = true;
+    const std::uint32_t n = live_.load(std::memory_order_relaxed);
+    if (n == 0) return false;
+    live_.store(n | awaited, std::memory_order_release);
     return true;
 }
 
@@ -181,7 +181,7 @@ bool cancel_node::link(tree_waiter& w) noexcept {
     lock_guard guard(lock_);
     const bool ready = w.kind == node_kind::on_cancel ? marked_.load(std::memory_order_relaxed)
                        : w.kind == node_kind::on_idle
-                           ? live_.load(std::memory_order_relaxed) == 0
+                           ? live() == 0
                            : static_cast<task_node*>(this)->state() == park_state::ended;
     if (!ready) children_.insert(w);
     return ready;

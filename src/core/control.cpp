@@ -216,14 +216,14 @@ void control::end() noexcept {
 
 void control::end_for_handle() noexcept {
     if (!has(task_flag::failed)) return;
-    if (exchange_flag(handle_, handle_state::failed) != handle_state::none) return;
+    if (exchange_handle(handle_state::failed) != handle_state::none) return;
     terminate_with(take_exception());
 }
 
 void control::drop_handle(bool detach) noexcept {
     after_unlock todo;
     if (detach && take_counted()) parent->uncount(todo);
-    const handle_state was = exchange_flag(handle_, handle_state::none);
+    const handle_state was = exchange_handle(handle_state::none);
     if (was == handle_state::failed) {
         control* dropping = this_thread().task;
         const bool leaving =

@@ -1,7 +1,6 @@
 #include <levada/core/wait.hpp>
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include <levada/base/small_array.hpp>
@@ -75,21 +74,22 @@ bool any_of::answer_cancel(const cancel_node& current) noexcept {
     return false;
 }
 
-std::uint32_t any_of::settle(const control& task) noexcept {
+std::uint32_t any_of::settle() noexcept {
     if (winner_ == no_arm) {
-        winner_ = task.winner();
+        winner_ = task_->winner();
         for (arm* a : arms()) a->unlink();
     }
     return winner_;
 }
 
 bool any_of::wait(control& task, frame_handle leaf, bool in_order, std::uint32_t otherwise) noexcept {
+    task_ = &task;
     if (task.is_cancelled()) [[unlikely]]
         return !task.answer_or_unwind(leaf, *this);
     const auto all = arms();
     const auto n = static_cast<std::uint32_t>(all.size());
     scratch<std::uint32_t> order(n);
-    std::iota(order.begin(), order.end(), 0u);
+    for (std::uint32_t i = 0; i < n; ++i) order[i] = i;
     work_list ready;
     for (std::uint32_t i = 0; i < n; ++i) {
         // Fisher and Yates, as far as it is needed.

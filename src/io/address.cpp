@@ -60,13 +60,17 @@ std::string socket_address::to_string() const {
         sockaddr_in in;
         std::memcpy(&in, &storage_, sizeof(in));
         ::inet_ntop(AF_INET, &in.sin_addr, text, sizeof(text));
-        return std::string(text) + ":" + std::to_string(port());
+        std::string out(text);
+        out.append(":").append(std::to_string(port()));
+        return out;
     }
     if (family() == AF_INET6) {
         sockaddr_in6 in6;
         std::memcpy(&in6, &storage_, sizeof(in6));
         ::inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof(text));
-        return "[" + std::string(text) + "]:" + std::to_string(port());
+        std::string out("[");
+        out.append(text).append("]:").append(std::to_string(port()));
+        return out;
     }
     return "no address";
 }

@@ -4,10 +4,11 @@
 
 namespace levada::detail {
 
-/// The links of an object that stands in one list at a time.
+/// The links of an object that stands in one list at a time; without meaning while it stands in none.
 struct list_hook {
-    list_hook* next = nullptr;
-    list_hook* prev = nullptr;
+    list_hook() noexcept {} // NOLINT: operations are made too often to clear what `push_back` sets
+    list_hook* next;
+    list_hook* prev;
 };
 
 /// A doubly linked first-in-first-out list of `T`s that derive from `list_hook`. It owns nothing and

@@ -137,7 +137,9 @@ private:
 };
 
 /// Posts every work of a list to the home of its parker. The list holds parkers only.
-void post_all(work_list& ready) noexcept;
+inline void post_all(work_list& ready) noexcept {
+    while (work* w = ready.pop()) static_cast<parker*>(w)->home()->post(*w);
+}
 
 class cancel_node;
 
@@ -163,8 +165,9 @@ protected:
 /// An operation that can also be one of several: an arm of select.
 class arm : public operation {
 public:
-    parker* who = nullptr;
-    std::uint32_t index = 0;
+    arm() noexcept {}
+    parker* who; // both are set before it is linked
+    std::uint32_t index;
 
     /// The lock that guards what this arm waits for, if it takes part in the common lock order. An arm that
     /// takes something when it commits (a value, a place, a lock) has one, so that it is not found ready

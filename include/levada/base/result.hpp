@@ -205,8 +205,8 @@ public:
     using value_type = void;
     using error_type = std::error_code;
 
-    result() noexcept = default;
-    explicit result(std::in_place_t) noexcept {}
+    result() noexcept : failed_(false) {}
+    explicit result(std::in_place_t) noexcept : failed_(false) {}
     result(failure f) noexcept : failed_(true), error_(f.error()) {}
 
     [[nodiscard]] bool has_value() const noexcept { return !failed_; }
@@ -217,7 +217,7 @@ public:
     void value() const {
         if (failed_) throw std::system_error(error_);
     }
-    [[nodiscard]] std::error_code error() const noexcept { return error_; }
+    [[nodiscard]] std::error_code error() const noexcept { return failed_ ? error_ : std::error_code(); }
 
     template <class F>
     [[nodiscard]] auto and_then(F&& f) const -> std::remove_cvref_t<std::invoke_result_t<F>> {
@@ -241,12 +241,14 @@ public:
     }
 
     friend bool operator==(const result& a, const result& b) noexcept {
-        return a.failed_ == b.failed_ && a.error_ == b.error_;
+        return a.failed_ == b.failed_ && (!a.failed_ || a.error_ == b.error_);
     }
 
 private:
-    bool failed_ = false;
-    std::error_code error_;
+    bool failed_;
+    union { // a success costs no look at a category
+        std::error_code error_;
+    };
 };
 
 /// A result that refers; `*r` is the referred object.

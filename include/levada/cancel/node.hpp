@@ -96,7 +96,9 @@ public:
     /// Wakes the `on_end` leaves. True when something else still hangs below.
     [[nodiscard]] bool fire_end(after_unlock& todo) noexcept;
 
-    [[nodiscard]] std::uint32_t live() const noexcept { return live_.load(std::memory_order_acquire); }
+    [[nodiscard]] std::uint32_t live() const noexcept {
+        return live_.load(std::memory_order_acquire) & ~awaited;
+    }
     /// Tells the task that owns this node, by posting it, when live() next becomes 0; false if it is now.
     [[nodiscard]] bool await_idle() noexcept;
 
@@ -106,20 +108,27 @@ public:
     /// Whether the parent counts this task as live; the one who clears it uncounts.
     [[nodiscard]] bool take_counted() noexcept { return exchange_flag(counted_, false); }
 
-protected:
-    std::uint32_t flags_ = 0; // the task's; see control.hpp
-
 private:
+    static constexpr std::uint32_t awaited = std::uint32_t(1) << 31;
     static void destroy(cancel_node& n) noexcept;
     bool mark(std::error_code why) noexcept;
     void deliver(after_unlock& todo) noexcept;
     [[nodiscard]] bool one_less(after_unlock& todo) noexcept;
 
+    // Small things first: they fill the tail of tree_entry, and a parked task has to be small.
     std::atomic<bool> marked_{false};
     std::atomic<bool> counted_{false};
-    bool await_idle_ = false;
+
+protected:
+    // The task's own; see control.hpp.
+    std::atomic<std::uint8_t> handle_{0};
+    std::uint16_t flags_ = 0;
+    std::uint16_t in_kernel_ = 0;
+
+private:
     lock lock_;
-    std::atomic<std::uint32_t> live_{0}; // tasks that their parent waits for before it unwinds
+    // Tasks that their parent waits for before it unwinds; the top bit: the owner waits for that now.
+    std::atomic<std::uint32_t> live_{0};
     ref_count refs_{1};
     int reason_value_ = 0;
     const std::error_category* reason_category_ = nullptr;

@@ -42,7 +42,7 @@ struct task_run {
 };
 
 /// What only the task's own thread asks.
-enum class task_flag : std::uint32_t {
+enum class task_flag : std::uint16_t {
     started = 1,
     unwinding = 2,
     told = 4,       // answered a cancel by an outcome; the next operation unwinds
@@ -73,7 +73,7 @@ public:
     void launch(cancel_node& below) noexcept;
 
     [[nodiscard]] bool has(task_flag f) const noexcept {
-        return (flags_ & static_cast<std::uint32_t>(f)) != 0;
+        return (flags_ & static_cast<std::uint16_t>(f)) != 0;
     }
 
     // For operations, on the task's own thread:
@@ -113,8 +113,8 @@ public:
 
     // For whoever holds the join handle:
 
-    void hold_handle() noexcept { handle_.store(handle_state::held, std::memory_order_relaxed); }
-    [[nodiscard]] handle_state take_handle() noexcept { return exchange_flag(handle_, handle_state::taken); }
+    void hold_handle() noexcept { (void)exchange_handle(handle_state::held); }
+    [[nodiscard]] handle_state take_handle() noexcept { return exchange_handle(handle_state::taken); }
     /// The handle goes: the task is cancelled, or left to itself.
     void drop_handle(bool detach) noexcept;
 
@@ -126,8 +126,12 @@ public:
         return state() == park_state::parked ? parked_on_ : nullptr;
     }
 
-    void set(task_flag f) noexcept { flags_ |= static_cast<std::uint32_t>(f); }
-    void clear(task_flag f) noexcept { flags_ &= ~static_cast<std::uint32_t>(f); }
+    void set(task_flag f) noexcept {
+        flags_ = static_cast<std::uint16_t>(flags_ | static_cast<std::uint16_t>(f));
+    }
+    void clear(task_flag f) noexcept {
+        flags_ = static_cast<std::uint16_t>(flags_ & ~static_cast<std::uint16_t>(f));
+    }
 
     /// The end of a task that a handle may join: a failure that nobody will hear of terminates.
     void end_for_handle() noexcept;
@@ -147,6 +151,9 @@ protected:
     void terminate_with(std::exception_ptr e) const noexcept;
 
 private:
+    handle_state exchange_handle(handle_state next_state) noexcept {
+        return static_cast<handle_state>(exchange_flag(handle_, static_cast<std::uint8_t>(next_state)));
+    }
     [[nodiscard]] frame_handle first_frame() noexcept;
     [[nodiscard]] frame_handle leave_body(frame_handle body) noexcept;
     [[nodiscard]] frame_handle unwind() noexcept;
@@ -164,8 +171,6 @@ private:
         std::exception_ptr exception_; // once a frame has failed, until somebody takes it
     };
     std::source_location where_;
-    std::atomic<handle_state> handle_{handle_state::none};
-    std::uint32_t in_kernel_ = 0;
 };
 
 /// The task that runs on this thread, or terminates with "`what` outside of a task".

@@ -27,7 +27,12 @@ inline constexpr bool is_task<task<T>> = true;
 template <class T>
 class task_awaiter;
 
-/// Awaits an operation where it stands. (A reference to it would do, but g++ 12 copies what it refers to.)
+#if defined(__clang__)
+/// Operations are awaited where they stand.
+template <class Op>
+using operation_awaiter = Op&;
+#else
+/// Awaits an operation where it stands: a reference to it would do, but g++ 12 copies what that refers to.
 template <class Op>
 class operation_awaiter {
 public:
@@ -42,6 +47,7 @@ public:
 private:
     Op& op_;
 };
+#endif
 
 /// The part of a task's promise that does not depend on its type.
 class promise_base {

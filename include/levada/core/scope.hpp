@@ -152,8 +152,7 @@ public:
         return wait(h.promise().owner(), h.promise().frame(), true, no_arm);
     }
     flat_result<outcome_of<Op>> await_resume() {
-        control& task = current_task("an operation");
-        if ((settle(task) == 0) == limit_first_) {
+        if ((settle() == 0) == limit_first_) {
             if constexpr (std::is_void_v<decltype(limit_.take())>)
                 return fail(make_error_code(errc::timed_out));
             else return fail(limit_.take());
@@ -193,12 +192,12 @@ public:
         using value = decltype(op_.take());
         if constexpr (std::is_void_v<value>) {
             if (cancelled_) return std::optional<std::monostate>();
-            (void)settle(current_task("an operation"));
+            (void)settle();
             op_.take();
             return std::optional<std::monostate>(std::in_place);
         } else {
             if (cancelled_) return std::optional<value>();
-            (void)settle(current_task("an operation"));
+            (void)settle();
             return std::optional<value>(std::in_place, op_.take());
         }
     }

@@ -23,7 +23,7 @@ public:
     [[nodiscard]] bool wait(control& task, frame_handle leaf, bool in_order,
                             std::uint32_t otherwise) noexcept;
     /// Once resumed: which arm committed. All others have let go.
-    [[nodiscard]] std::uint32_t settle(const control& task) noexcept;
+    [[nodiscard]] std::uint32_t settle() noexcept;
 
 protected:
     ~any_of() = default;
@@ -33,6 +33,7 @@ protected:
 private:
     [[nodiscard]] bool park_on_all(control& task, frame_handle leaf, std::span<arm* const> all,
                                    std::span<const std::uint32_t> order) noexcept;
+    control* task_ = nullptr;
     std::uint32_t winner_ = no_arm;
 };
 

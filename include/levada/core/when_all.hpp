@@ -111,6 +111,11 @@ task<std::vector<flat_result<branch_value<B>>>> when_all_in(std::vector<B> branc
     co_return all;
 }
 
+template <class B>
+consteval void check_branch() {
+    if constexpr (!is_task<std::remove_cvref_t<B>>) check_natural<B>();
+}
+
 template <class T>
 inline constexpr bool is_vector = false;
 template <class T, class A>
@@ -125,7 +130,7 @@ inline constexpr bool is_vector<std::vector<T, A>> = true;
 template <class... B>
     requires(!detail::is_vector<std::remove_cvref_t<B>> && ...)
 [[nodiscard]] auto when_all(B&&... branches) {
-    (detail::check_natural<B>(), ...);
+    (detail::check_branch<B>(), ...);
     return detail::when_all_of<std::decay_t<B>...>(std::forward<B>(branches)...);
 }
 /// The same for a run-time number of like branches; gives a vector.

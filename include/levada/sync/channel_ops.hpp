@@ -5,7 +5,7 @@
 #include <vector>
 
 #include <levada/base/awaitable.hpp>
-#include <levada/core/control.hpp>
+#include <levada/core/promise.hpp>
 #include <levada/core/wait.hpp>
 #include <levada/sync/channel_state.hpp>
 
@@ -29,36 +29,49 @@ public:
     template <class P>
     [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) noexcept {
         auto& self = static_cast<D&>(*this);
-        control& task = h.promise().owner();
-        if (task.is_cancelled()) [[unlikely]]
-            return !task.answer_or_unwind(h.promise().frame(), self);
+        promise_base& frame = h.promise();
+        control& task = frame.owner();
         lock* const l = self.shared_lock();
-        if (!l) [[unlikely]]
-            return wait_for(task, h.promise().frame(), self);
-        work_list ready;
-        l->acquire();
-        if (self.try_commit(ready)) {
+        if (l && !task.is_cancelled()) [[likely]] {
+            l->acquire();
+            if (!self.commit_fast()) return commit_or_park(frame, *l);
             l->release();
+            if (!task.over_budget()) [[likely]]
+                return false;
+            task.yield(frame.frame());
+            return true;
+        }
+        return wait_for(task, frame.frame(), self); // cancelled, or a nil channel
+    }
+
+private:
+    /// With the lock held, which it lets go.
+    [[nodiscard, gnu::noinline]] bool commit_or_park(promise_base& frame, lock& l) noexcept {
+        auto& self = static_cast<D&>(*this);
+        control& task = frame.owner();
+        work_list ready;
+        if (self.try_commit(ready)) {
+            l.release();
             post_all(ready);
             if (!task.over_budget()) [[likely]]
                 return false;
-            task.yield(h.promise().frame());
+            task.yield(frame.frame());
             return true;
         }
         self.who = &task;
         self.index = 0;
         (void)self.link();
-        task.parks(h.promise().frame(), self);
+        task.parks(frame.frame(), self);
         task.park();
         // A cancel between the look above and the park claims the park; one before it is seen here.
         if (!single_threaded() && task.is_cancelled() && task.unpark()) [[unlikely]] {
             task.set_cancelled();
             executor& home = *task.home();
-            l->release();
+            l.release();
             home.post(task);
             return true;
         }
-        l->release();
+        l.release();
         return true;
     }
 };
@@ -133,6 +146,7 @@ public:
         // Committed, but nobody asked: the task unwound through an outer select, or the outcome was dropped.
         if (status == channel_status::done) state()->free_reserved();
     }
+    [[nodiscard]] bool commit_fast() const noexcept { return false; }
     bool try_commit(work_list& ready) noexcept override {
         if (!on_) return false;
         if (on_->capacity() == 0) { // there is no room to reserve
@@ -166,6 +180,7 @@ public:
     recv_many_op(recv_many_op&& other) noexcept
         : recv_arm<T>(other.on_), out_(other.out_), max_(other.max_) {}
 
+    [[nodiscard]] bool commit_fast() const noexcept { return false; }
     bool try_commit(work_list& ready) noexcept override {
         if (!this->on_) return false;
         return max_ == 0 || state()->recv_now(*this, ready);

@@ -112,6 +112,9 @@ protected:
     std::error_code reason_;
 };
 
+template <class T>
+class channel_state;
+
 /// A waiting receiver, with room for its value.
 template <class T>
 class recv_arm : public channel_arm {
@@ -119,7 +122,8 @@ public:
     explicit recv_arm(channel_base* on) noexcept : channel_arm(on, channel_role::receiver) {}
     recv_arm(recv_arm&& other) noexcept : channel_arm(other.on_, channel_role::receiver) {}
     ~recv_arm() {
-        if (status == channel_status::done) value_.~T();
+        if constexpr (!std::is_trivially_destructible_v<T>)
+            if (status == channel_status::done) value_.~T();
     }
     void put(T&& value) noexcept {
         ::new (static_cast<void*>(&value_)) T(std::move(value));
@@ -127,6 +131,9 @@ public:
     }
 
     bool try_commit(work_list& ready) noexcept override;
+    [[nodiscard]] bool commit_fast() noexcept {
+        return static_cast<channel_state<T>*>(this->on_)->recv_fast(*this);
+    }
     [[nodiscard]] T& value() noexcept { return value_; }
 
 private:
@@ -141,6 +148,9 @@ class send_arm : public channel_arm {
 public:
     send_arm(channel_base* on, T* value) noexcept : channel_arm(on, channel_role::sender), value_(value) {}
     bool try_commit(work_list& ready) noexcept override;
+    [[nodiscard]] bool commit_fast() noexcept {
+        return static_cast<channel_state<T>*>(this->on_)->send_fast(*this);
+    }
     T* value_;
 };
 
@@ -152,6 +162,20 @@ class channel_state final : public channel_base {
 
 public:
     explicit channel_state(std::size_t capacity) : channel_base(capacity), buffer_(capacity) {}
+
+    // With the lock held: the common case, in which nobody waits.
+
+    [[nodiscard]] bool recv_fast(recv_arm<T>& r) noexcept {
+        if (buffer_.size() == 0 || !senders_.empty()) return false;
+        r.put(buffer_.pop());
+        return true;
+    }
+    [[nodiscard]] bool send_fast(send_arm<T>& s) noexcept {
+        if (closed_.load(std::memory_order_relaxed) || !receivers_.empty() || !has_room()) return false;
+        buffer_.push(std::move(*s.value_));
+        s.status = channel_status::done;
+        return true;
+    }
 
     // With the lock held. Each says whether the operation has committed; `closed` counts as that.
 

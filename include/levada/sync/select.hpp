@@ -192,7 +192,7 @@ public:
                     defaults ? static_cast<std::uint32_t>(list_.size()) : no_arm);
     }
     outcome await_resume() {
-        const std::size_t winner = settle(current_task("select"));
+        const std::size_t winner = settle();
         return give<0>(winner == list_.size() ? none : winner);
     }
 
@@ -262,7 +262,7 @@ public:
         list_arms(list_.data());
         return wait(h.promise().owner(), h.promise().frame(), false, no_arm);
     }
-    outcome await_resume() { return take(settle(current_task("select_range"))); }
+    outcome await_resume() { return take(settle()); }
 
     [[nodiscard]] std::size_t arm_count() const noexcept {
         return static_cast<std::size_t>(std::ranges::size(range_));
