@@ -133,6 +133,7 @@ public:
         std::lock_guard guard(pools().mutex);
         mine_->next_idle = pools().idle;
         pools().idle = mine_;
+        mine_ = nullptr;
         current = nullptr;
     }
     static pool& get() {
@@ -142,22 +143,24 @@ public:
     }
 
 private:
-    pool_of_thread() {
+    pool_of_thread() : mine_(take()) { current = mine_; }
+
+    static pool* take() {
         std::lock_guard guard(pools().mutex);
-        mine_ = pools().idle;
-        if (mine_) {
-            pools().idle = mine_->next_idle;
+        pool* p = pools().idle;
+        if (p) {
+            pools().idle = p->next_idle;
         } else {
-            mine_ = new pool;
-            mine_->next_pool = pools().all;
-            pools().all = mine_;
+            p = new pool;
+            p->next_pool = pools().all;
+            pools().all = p;
         }
-        current = mine_;
+        return p;
     }
     [[gnu::noinline]] static pool& adopt() {
         thread_local pool_of_thread instance;
-        // A thread that frees frames in destructors of thread-locals, after ours: it keeps its pool.
-        if (!current) current = instance.mine_;
+        // In destructors of thread-locals that run after ours: a pool that nobody gives back any more.
+        if (!current) current = take();
         return *current;
     }
     pool* mine_;

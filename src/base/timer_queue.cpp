@@ -66,6 +66,14 @@ void timer_queue::erase(timer_node& t) noexcept {
     root_ = merge(root_, below);
 }
 
+void timer_queue::drop_all() noexcept {
+    while (root_) {
+        timer_node* first = root_;
+        erase(*first);
+        first->dropped();
+    }
+}
+
 void timer_queue::fire_until(time_point t) noexcept {
     while (root_ && root_->deadline_ <= t) {
         timer_node* due = root_;

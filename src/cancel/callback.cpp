@@ -41,6 +41,7 @@ bool callback_entry::detach() noexcept {
                     // Destroyed, or reset, by itself.
                     *gone_ = true;
                     state_.store(state::done, std::memory_order_relaxed);
+                    state_.notify_all();
                     running_lock().release();
                     return false;
                 }

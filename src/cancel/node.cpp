@@ -67,12 +67,13 @@ bool cancel_node::cancel(std::error_code why) noexcept {
                 break;
             }
             case node_kind::on_end:
-            case node_kind::on_idle:
-            case node_kind::shield: break;
+            case node_kind::on_idle: break;
             default: {
                 auto& n = static_cast<cancel_node&>(child);
                 n.lock_.acquire();
-                if (n.mark(why)) {
+                // A shield keeps the cancel off as long as its task is in it.
+                const bool shielded = n.kind == node_kind::shield && static_cast<scope_node&>(n).owner_;
+                if (!shielded && n.mark(why)) {
                     n.deliver(todo);
                     at = &n;
                     below = n.children_.front();
@@ -124,13 +125,35 @@ void cancel_node::adopt_task(cancel_node& child) noexcept {
 }
 
 void cancel_node::leave() noexcept {
-    cancel_node* from = std::exchange(parent, nullptr);
-    if (!from) return;
+    if (cancel_node* from = unhook()) from->unref();
+}
+
+// Out of the parent's list; gives the parent, with the reference that was ours.
+cancel_node* cancel_node::unhook() noexcept {
+    cancel_node* const from = parent;
+    if (!from) return nullptr;
+    lock_guard guard(from->lock_); // a walk that stands here or below reads `parent` under it
+    from->children_.erase(*this);
+    parent = nullptr;
+    return from;
+}
+
+void cancel_node::move_up() noexcept {
+    cancel_node* const from = parent;
+    if (!from || from->kind != node_kind::task || !from->parent) return;
+    cancel_node* const to = from->parent;
+    to->ref();
+    bool cancelled_there;
     {
-        lock_guard guard(from->lock_);
+        lock_guard outer(to->lock_);
+        lock_guard inner(from->lock_);
         from->children_.erase(*this);
+        to->children_.insert(*this);
+        parent = to;
+        cancelled_there = to->marked_.load(std::memory_order_relaxed);
     }
     from->unref();
+    if (cancelled_there) cancel(to->reason());
 }
 
 void cancel_node::count() noexcept {
@@ -139,19 +162,22 @@ void cancel_node::count() noexcept {
 }
 
 void cancel_node::uncount(after_unlock& todo) noexcept {
-    // A region that lingered for its last task ends with it, which is one less in the region around it.
-    cancel_node* n = this;
-    while (n->one_less(todo)) {
-        cancel_node* outer = n->parent; // alive: the tasks that wait for us are in it
-        n->unref();
-        n = outer;
+    // A region, or a task, that lingered for its last task ends with it: one less in what counted it.
+    for (cancel_node* n = this; n->one_less(todo);) {
+        if (n->kind == node_kind::task) {
+            n = &static_cast<task_node*>(n)->home()->root();
+        } else {
+            cancel_node* const outer = n->parent; // alive: the tasks that wait for us are in it
+            n->unref();
+            n = outer;
+        }
     }
 }
 
 bool cancel_node::one_less(after_unlock& todo) noexcept {
     lock_guard guard(lock_);
     const std::uint32_t left = live_.load(std::memory_order_relaxed) - 1;
-    if ((left & ~awaited) != 0) {
+    if ((left & ~(awaited | lingers)) != 0) {
         live_.store(left, std::memory_order_release);
         return false;
     }
@@ -161,10 +187,10 @@ bool cancel_node::one_less(after_unlock& todo) noexcept {
         arm& a = static_cast<tree_waiter*>(e)->target;
         (void)a.who->claim(a.index, todo.ready);
     }
-    if (kind == node_kind::source) return false;
-    auto* const scope = kind == node_kind::task ? nullptr : static_cast<scope_node*>(this);
-    if (left & awaited) todo.ready.push(scope ? *scope->owner_ : static_cast<task_node&>(*this));
-    return scope && std::exchange(scope->lingers_, false);
+    if (left & awaited)
+        todo.ready.push(kind == node_kind::task ? static_cast<task_node&>(*this)
+                                                : *static_cast<scope_node*>(this)->owner_);
+    return (left & lingers) != 0;
 }
 
 bool cancel_node::await_idle() noexcept {
@@ -172,6 +198,14 @@ bool cancel_node::await_idle() noexcept {
     const std::uint32_t n = live_.load(std::memory_order_relaxed);
     if (n == 0) return false;
     live_.store(n | awaited, std::memory_order_release);
+    return true;
+}
+
+bool cancel_node::linger() noexcept {
+    lock_guard guard(lock_);
+    const std::uint32_t n = live_.load(std::memory_order_relaxed);
+    if (n == 0) return false;
+    live_.store(n | lingers, std::memory_order_release);
     return true;
 }
 
@@ -224,8 +258,16 @@ bool cancel_node::fire_end(after_unlock& todo) noexcept {
     return more;
 }
 
-void cancel_node::destroy(cancel_node& n) noexcept {
-    n.leave();
+void cancel_node::destroy(cancel_node& last) noexcept {
+    // Upwards in a loop: a chain of nodes that each kept the next alive may be long.
+    for (cancel_node* n = &last; n;) {
+        cancel_node* const up = n->unhook();
+        deallocate(*n);
+        n = up && up->refs_.drop() ? up : nullptr;
+    }
+}
+
+void cancel_node::deallocate(cancel_node& n) noexcept {
     switch (n.kind) {
         case node_kind::task: static_cast<task_node&>(n).deallocate(); break;
         case node_kind::source: {
@@ -251,14 +293,14 @@ scope_node* scope_node::open(node_kind k, task_node& owner) {
 void scope_node::close() noexcept {
     // Counted outside first, so that the last task in here finds that count whenever it ends.
     parent->count();
-    bool lingers;
     {
         lock_guard guard(mutex());
         owner_ = nullptr;
         site = nullptr;
-        lingers = lingers_ = live() != 0;
     }
-    if (lingers) return;
+    // Off with the shield: what outlives it is cancelled as all else out there.
+    if (kind == node_kind::shield && parent->cancelled()) cancel(parent->reason());
+    if (linger()) return;
     after_unlock todo;
     parent->uncount(todo);
     unref();
@@ -286,8 +328,21 @@ void source_node::fire() noexcept {
 
 void source_node::disarm() noexcept {
     // Off its loop the timer stays armed, keeps the node, and fires without effect.
-    if (!armed() || armed_on_ != executor::current()) return;
-    armed_on_->remove_timer(*this);
+    executor* on;
+    {
+        lock_guard guard(mutex());
+        on = armed_on_;
+    }
+    if (!on || on != executor::current() || !armed()) return;
+    on->remove_timer(*this);
+    dropped();
+}
+
+void source_node::dropped() noexcept {
+    {
+        lock_guard guard(mutex());
+        armed_on_ = nullptr;
+    }
     unref();
 }
 

@@ -6,7 +6,10 @@ executor::executor() noexcept : root_(detail::source_node::make()) {
     seed(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
 }
 
-executor::~executor() { root_->unref(); }
+executor::~executor() {
+    timers_.drop_all(); // of sources that outlive the loop
+    root_->unref();
+}
 
 void executor::renew_root() {
     detail::cancel_node* fresh = detail::source_node::make();

@@ -86,7 +86,7 @@ void control::run() noexcept {
                 frame = unwind();
             } else if (has(task_flag::idle_wait)) {
                 clear(task_flag::idle_wait);
-                frame = leave_body(nullptr);
+                frame = leave_after_wait();
             } else {
                 frame = leaf_;
             }
@@ -142,10 +142,20 @@ frame_handle control::leave_body(frame_handle body) noexcept {
     return site.caller().frame();
 }
 
+// The tasks of a boundary have ended, whose body was done before. To wait for them was an operation of the
+// caller's: a cancel from outside that came meanwhile unwinds it.
+frame_handle control::leave_after_wait() noexcept {
+    if (!current()->parent->cancelled()) return leave_body(nullptr);
+    leaf_ = site_of(*current()).caller().frame();
+    pop_scope();
+    return unwind();
+}
+
 void control::pop_scope() noexcept {
     auto& scope = static_cast<scope_node&>(*current());
     set_current(*scope.parent);
     scope.close();
+    if (!is_cancelled()) clear(task_flag::told); // what was told was a cancel of that scope
 }
 
 // Whether the unwinding has to wait for tasks of the regions from the current one to `outermost`.
@@ -172,20 +182,21 @@ frame_handle control::unwind() noexcept {
         if (await_children(*target)) return nullptr; // posted when they have ended
 
         promise_base* const stop = target == this ? nullptr : &site_of(*target).caller();
-        promise_base* p = &leaf_.promise();
+        promise_base* p = leaf_ ? &leaf_.promise() : nullptr;
         while (p != stop) {
             while (current() != target && &site_of(*current()).caller() == p) pop_scope();
             promise_base* const up = p->awaiting();
             p->frame().destroy();
             p = up;
         }
+        leaf_ = stop ? stop->frame() : nullptr;
+        if (await_children(*target)) return nullptr; // destructors have started some
         if (target == this) {
             set(task_flag::cancelled);
             end();
             return nullptr;
         }
         boundary& site = site_of(*target);
-        leaf_ = site.caller().frame();
         if (!site.body_ended(*this, true)) fatal("a boundary was left before its tasks had ended");
         pop_scope();
         bool outer_cancelled = false;
@@ -195,7 +206,6 @@ frame_handle control::unwind() noexcept {
         }
         if (outer_cancelled && !has(task_flag::told)) continue;
         clear(task_flag::unwinding);
-        if (!outer_cancelled) clear(task_flag::told);
         return site.caller().frame();
     }
 }
@@ -207,7 +217,14 @@ void control::end() noexcept {
     ended(todo);
     set_ended();
     const bool more = fire_end(todo);
+    cancel_node& root = home()->root();
+    // Tasks that this one started, and nobody waits for any more, end before the loop does.
+    if (live() != 0) {
+        root.count();
+        if (!linger()) root.uncount(todo);
+    }
     if (take_counted()) parent->uncount(todo);
+    else root.uncount(todo); // detached
     // What hangs below still (tasks that were detached, tokens) keeps its way to the tokens above.
     if (!more) leave();
     todo.run();
@@ -222,7 +239,11 @@ void control::end_for_handle() noexcept {
 
 void control::drop_handle(bool detach) noexcept {
     after_unlock todo;
-    if (detach && take_counted()) parent->uncount(todo);
+    if (detach && take_counted()) {
+        home()->root().count();
+        parent->uncount(todo);
+        move_up();
+    }
     const handle_state was = exchange_handle(handle_state::none);
     if (was == handle_state::failed) {
         control* dropping = this_thread().task;

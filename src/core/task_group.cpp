@@ -35,6 +35,16 @@ void task_group::take_place() noexcept {
     ++taken_;
 }
 
+void task_group::give_place_back() noexcept {
+    detail::work_list ready;
+    {
+        lock_guard guard(lock_);
+        --taken_;
+        hand_out_places(ready);
+    }
+    detail::post_all(ready);
+}
+
 bool task_group::has_place() noexcept {
     if (limit_ != 0 && taken_ >= limit_) return false;
     ++taken_;

@@ -75,7 +75,7 @@ bool stream_write_op::again(int answer) noexcept {
 }
 
 void stream_write_op::withdrawn() noexcept {
-    if (written_ != 0) stream_->broken = true;
+    if (written_ != 0 && written_ < from_.size() && all_) stream_->broken = true;
 }
 
 result<std::size_t> stream_write_op::take() noexcept {

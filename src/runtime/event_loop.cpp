@@ -1,5 +1,6 @@
 #include <levada/runtime/event_loop.hpp>
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -30,10 +31,11 @@ constexpr int tasks_a_turn = 256;
 
 } // namespace
 
-/// Wakes the loop from other threads: an eventfd that the ring always reads.
+/// Wakes the loop from other threads: an eventfd that the ring always polls. (To read it through the ring
+/// would leave the kernel a buffer of ours when the loop is destroyed on another thread.)
 class event_loop::waker final : public detail::ring_entry {
 public:
-    explicit waker(detail::ring& r) : ring_(r), fd_(::eventfd(0, EFD_CLOEXEC)) {
+    explicit waker(detail::ring& r) : ring_(r), fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
         if (fd_ < 0) throw std::system_error(errno, std::system_category(), "eventfd");
         background_ = true;
     }
@@ -55,34 +57,48 @@ public:
     }
 
 private:
-    void prepare(io_uring_sqe& sqe) noexcept override {
-        io_uring_prep_read(&sqe, fd_, &count_, sizeof(count_), 0);
-    }
+    void prepare(io_uring_sqe& sqe) noexcept override { io_uring_prep_poll_add(&sqe, fd_, POLLIN); }
     void completed(int, bool) noexcept override {
         if (--pending_ != 0) return;
         ring_.ended(*this);
-        if (!closing_) listen();
+        if (closing_) return;
+        std::uint64_t count;
+        while (::read(fd_, &count, sizeof(count)) < 0 && errno == EINTR) {
+        }
+        listen();
     }
 
     detail::ring& ring_;
     int fd_;
-    std::uint64_t count_ = 0;
     bool closing_ = false;
 };
 
 event_loop::event_loop() : ring_(std::make_unique<detail::ring>()), waker_(std::make_unique<waker>(*ring_)) {}
 
 event_loop::~event_loop() {
-    if (root().live() != 0 || ring_->in_flight() != 0 || ring_->background() != 0 || !ready_.empty()) {
+    {
+        detail::lock_guard guard(inbox_lock_); // whoever has posted, or stopped us, has let go of the loop
+    }
+    const bool here = !entered_ || owner_ == std::this_thread::get_id();
+    (void)take_inbox();
+    if (root().live() != 0 || ring_->in_flight() != 0 || !ready_.empty() ||
+        (here && ring_->background() > 1)) {
+        if (!here)
+            detail::fatal(
+                "an event_loop was destroyed on another thread than the one that ran it, while tasks "
+                "live on it");
         enter();
+        detail::enter_executor entered(*this);
         shut_down(duration::max());
     }
-    if (entered_) waker_->close();
+    // On another thread the ring may not be used; closing it ends the poll, which has no memory of ours.
+    if (entered_ && here) waker_->close();
 }
 
 void event_loop::enter() {
     if (entered_) return;
     ring_->enable();
+    owner_ = std::this_thread::get_id();
     waker_->listen();
     entered_ = true;
 }
@@ -92,15 +108,15 @@ void event_loop::post(work& w) noexcept {
         ready_.push(w);
         return;
     }
-    {
-        detail::lock_guard guard(inbox_lock_);
-        inbox_.push(w);
-    }
+    // All of it under the lock: once it is let go, the work may run, and the loop may be destroyed by it.
+    detail::lock_guard guard(inbox_lock_);
+    inbox_.push(w);
     inbox_full_.store(true, std::memory_order_seq_cst);
     if (sleeping_.exchange(false, std::memory_order_seq_cst)) waker_->wake();
 }
 
 void event_loop::stop() noexcept {
+    detail::lock_guard guard(inbox_lock_);
     stop_.store(true, std::memory_order_seq_cst);
     if (sleeping_.exchange(false, std::memory_order_seq_cst)) waker_->wake();
 }
@@ -151,8 +167,7 @@ void event_loop::run() {
     if (executor::current()) detail::fatal("event_loop::run on a loop's own thread");
     enter();
     detail::enter_executor entered(*this);
-    stop_.store(false, std::memory_order_relaxed);
-    while (!stop_.load(std::memory_order_relaxed)) {
+    while (!stop_.exchange(false, std::memory_order_seq_cst)) {
         if (ready_.empty() && !take_inbox() && root().live() == 0) break;
         (void)turn(time_point::max());
     }
@@ -195,13 +210,12 @@ bool event_loop::run_main(detail::control& main, duration shutdown_limit) {
 void event_loop::shut_down(duration limit) {
     const time_point deadline = detail::saturating_add(now(), limit);
     root().cancel(make_error_code(errc::cancelled));
-    while (root().live() != 0 || ring_->in_flight() != 0 || !ready_.empty()) {
+    while (take_inbox() || root().live() != 0 || ring_->in_flight() != 0 || !ready_.empty()) {
         if (now() >= deadline) {
             const std::string left = detail::list_tasks(*this);
             detail::fatal("the shutdown took longer than its limit; what still runs:\n" + left);
         }
         (void)turn(deadline);
-        (void)take_inbox();
     }
     renew_root();
 }

@@ -212,6 +212,11 @@ void kernel_op::completed(int result, bool of_cancel) noexcept {
     if (pending_ == 0) retired();
 }
 
+void kernel_op::late(int answer) noexcept {
+    if (keeps_late_) late_ = true;
+    else lost(answer);
+}
+
 void kernel_op::retired() noexcept {
     ring_->ended(*this);
     auto& task = static_cast<control&>(*who);
@@ -220,7 +225,7 @@ void kernel_op::retired() noexcept {
     // EINTR or EAGAIN after a cancel: a kernel worker was interrupted, and has done nothing.
     if (cancelling_ && (answer_ == -ECANCELED || answer_ == -EINTR || answer_ == -EAGAIN)) withdrawn();
     // A cancel that has claimed the task, but not taken this back, came too late.
-    else if (!task.claim(index, ready) && !task.claim_cancelled(index)) lost(answer_);
+    else if (!task.claim(index, ready) && !task.claim_cancelled(index)) late(answer_);
     post_all(ready);
     if (task.kernel_all_back()) task.home()->post(task);
 }

@@ -10,9 +10,10 @@ namespace levada::detail {
 struct awaitable_tag {};
 
 /// Makes an arm awaitable on its own. `D` has `take()`, which gives the outcome once the arm has committed.
-template <class D>
-class awaitable_arm : public arm, public awaitable_tag {
+template <class D, class Base = arm>
+class awaitable_arm : public Base, public awaitable_tag {
 public:
+    using Base::Base;
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class P>
     [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) noexcept {

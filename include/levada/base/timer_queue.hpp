@@ -20,6 +20,8 @@ private:
     friend class timer_queue;
     /// Called once, off the queue, on the queue's thread.
     virtual void fire() noexcept = 0;
+    /// Called instead where the queue goes first.
+    virtual void dropped() noexcept {}
 
     timer_node* child_ = nullptr;
     timer_node* next_ = nullptr;
@@ -43,6 +45,8 @@ public:
     }
     /// Fires all that are due.
     void fire_until(time_point t) noexcept;
+    /// Lets go of all, without firing.
+    void drop_all() noexcept;
 
 private:
     static bool before(const timer_node& a, const timer_node& b) noexcept {

@@ -83,6 +83,8 @@ public:
     void adopt_task(cancel_node& child) noexcept;
     /// Takes this node out from below its parent, if it hangs there.
     void leave() noexcept;
+    /// A task that was detached: out from below the task that started it, to what that one hangs below.
+    void move_up() noexcept;
     /// One live task more, and one less; the last one wakes who waits for `live() == 0`.
     void count() noexcept;
     void uncount(after_unlock& todo) noexcept;
@@ -97,10 +99,13 @@ public:
     [[nodiscard]] bool fire_end(after_unlock& todo) noexcept;
 
     [[nodiscard]] std::uint32_t live() const noexcept {
-        return live_.load(std::memory_order_acquire) & ~awaited;
+        return live_.load(std::memory_order_acquire) & ~(awaited | lingers);
     }
     /// Tells the task that owns this node, by posting it, when live() next becomes 0; false if it is now.
     [[nodiscard]] bool await_idle() noexcept;
+    /// This node ends before its live tasks: the last of them then uncounts it where it was counted. False if
+    /// there are none.
+    [[nodiscard]] bool linger() noexcept;
 
     [[nodiscard]] lock& mutex() noexcept { return lock_; }
     [[nodiscard]] const intrusive_bag<tree_entry>& children() const noexcept { return children_; }
@@ -109,8 +114,12 @@ public:
     [[nodiscard]] bool take_counted() noexcept { return exchange_flag(counted_, false); }
 
 private:
-    static constexpr std::uint32_t awaited = std::uint32_t(1) << 31;
-    static void destroy(cancel_node& n) noexcept;
+    // Bits of live_, above the count.
+    static constexpr std::uint32_t awaited = std::uint32_t(1) << 31; // the owner waits for the count to be 0
+    static constexpr std::uint32_t lingers = std::uint32_t(1) << 30;
+    static void destroy(cancel_node& last) noexcept;
+    static void deallocate(cancel_node& n) noexcept;
+    [[nodiscard]] cancel_node* unhook() noexcept;
     bool mark(std::error_code why) noexcept;
     void deliver(after_unlock& todo) noexcept;
     [[nodiscard]] bool one_less(after_unlock& todo) noexcept;
@@ -127,7 +136,7 @@ protected:
 
 private:
     lock lock_;
-    // Tasks that their parent waits for before it unwinds; the top bit: the owner waits for that now.
+    // Tasks that their parent waits for before it unwinds.
     std::atomic<std::uint32_t> live_{0};
     ref_count refs_{1};
     int reason_value_ = 0;
@@ -154,7 +163,6 @@ private:
     friend class cancel_node;
     scope_node(node_kind k, task_node& owner) noexcept : cancel_node(k), owner_(&owner) {}
     task_node* owner_; // null once closed; guarded by the lock
-    bool lingers_ = false;
 };
 
 /// The part of a task's control block that the tree knows.
@@ -197,7 +205,8 @@ private:
     source_node() noexcept : cancel_node(node_kind::source) {}
     ~source_node() = default;
     void fire() noexcept override;
-    executor* armed_on_ = nullptr;
+    void dropped() noexcept override;
+    executor* armed_on_ = nullptr; // guarded by the lock
 };
 
 /// The nearest deadline of a node and all above it.

@@ -22,7 +22,9 @@ public:
 
 protected:
     body_boundary() = default;
-    ~body_boundary() = default;
+    ~body_boundary() {
+        if (done_ && frame_) frame_.destroy(); // unwound with its value, which nobody took
+    }
 
     /// Calls the body and lets the task go on in it. After `enter`.
     template <class Call>
@@ -68,7 +70,7 @@ private:
             frame_ = nullptr; // destroyed with the others
             unwound_ = true;
             reason_ = node().reason();
-        } else if (frame_ && frame_.promise().failed()) {
+        } else if (!std::exchange(done_, true) && frame_ && frame_.promise().failed()) {
             exception_ = task.take_exception();
             std::exchange(frame_, nullptr).destroy();
         }
@@ -81,6 +83,7 @@ private:
     std::exception_ptr exception_;
     std::error_code reason_;
     bool unwound_ = false;
+    bool done_ = false; // the body has ended by itself, and its frame is ours
     [[no_unique_address]] value_slot<T> plain_;
 };
 

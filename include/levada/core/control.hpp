@@ -156,6 +156,7 @@ private:
     }
     [[nodiscard]] frame_handle first_frame() noexcept;
     [[nodiscard]] frame_handle leave_body(frame_handle body) noexcept;
+    [[nodiscard]] frame_handle leave_after_wait() noexcept;
     [[nodiscard]] frame_handle unwind() noexcept;
     [[nodiscard]] bool await_children(cancel_node& outermost) noexcept;
     void pop_scope() noexcept;

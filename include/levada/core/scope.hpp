@@ -142,7 +142,9 @@ template <class Op, class Limit>
 class [[nodiscard]] bounded_op final : public any_of, public awaitable_tag {
 public:
     bounded_op(Op&& op, Limit&& limit, bool limit_first)
-        : op_(std::move(op)), limit_(std::move(limit)), limit_first_(limit_first) {}
+        : op_(std::move(op)), limit_(std::move(limit)), limit_first_(limit_first) {
+        if constexpr (requires { op_.keep_late(); }) op_.keep_late();
+    }
     bounded_op(bounded_op&&) = delete;
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
@@ -152,7 +154,11 @@ public:
         return wait(h.promise().owner(), h.promise().frame(), true, no_arm);
     }
     flat_result<outcome_of<Op>> await_resume() {
-        if ((settle() == 0) == limit_first_) {
+        const bool limited = (settle() == 0) == limit_first_;
+        // What the kernel finished all the same is reported as done.
+        bool late = false;
+        if constexpr (requires { op_.came_late(); }) late = op_.came_late();
+        if (limited && !late) {
             if constexpr (std::is_void_v<decltype(limit_.take())>)
                 return fail(make_error_code(errc::timed_out));
             else return fail(limit_.take());

@@ -41,7 +41,7 @@ private:
 };
 
 /// Waits for room in a group; what it commits is a place.
-class room_op : public awaitable_arm<room_op>, public list_hook {
+class room_op : public arm, public list_hook {
 public:
     using outcome = void;
     explicit room_op(task_group& g) noexcept : group_(&g) {}
@@ -52,7 +52,6 @@ public:
     bool link() noexcept override;
     void unlink() noexcept override;
     void describe(std::string& out) const override { out += "task_group::start"; }
-    void take() noexcept {}
 
 protected:
     friend class levada::task_group;
@@ -124,9 +123,17 @@ private:
 
     template <class F, class... A>
     void launch(const std::source_location& where, F&& f, A&&... args) {
-        detail::make_control(detail::current_executor("task_group::go"), where, child_end{this},
-                             std::forward<F>(f), std::forward<A>(args)...)
-            .launch(*node_);
+        // A place was taken for it: given back if an argument's copy throws.
+        struct place {
+            task_group* group;
+            ~place() {
+                if (group) group->give_place_back();
+            }
+        } taken{this};
+        auto& made = detail::make_control(detail::current_executor("task_group::go"), where, child_end{this},
+                                          std::forward<F>(f), std::forward<A>(args)...);
+        taken.group = nullptr;
+        made.launch(*node_);
     }
     template <class F, class... A>
     void go_at(const std::source_location& where, F&& f, A&&... args) {
@@ -146,6 +153,7 @@ private:
     }
 
     void take_place() noexcept;
+    void give_place_back() noexcept;
     [[nodiscard]] bool has_place() noexcept;                 // takes it; with the lock held
     void hand_out_places(detail::work_list& ready) noexcept; // with the lock held
     void child_ended(detail::control& task, detail::after_unlock& todo) noexcept;
@@ -166,16 +174,21 @@ private:
 namespace detail {
 
 template <class F, class... A>
-class [[nodiscard]] start_op final : public room_op {
+class [[nodiscard]] start_op final : public awaitable_arm<start_op<F, A...>, room_op> {
 public:
+    using outcome = void;
     template <class G, class... B>
     explicit start_op(task_group& g, G&& f, B&&... args)
-        : room_op(g), call_(std::forward<G>(f), std::forward<B>(args)...) {}
+        : awaitable_arm<start_op, room_op>(g), call_(std::forward<G>(f), std::forward<B>(args)...) {}
 
-    void await_resume() {
-        room_op::await_resume();
-        std::apply([this](auto&... parts) { group_->launch(std::source_location(), std::move(parts)...); },
-                   call_);
+    start_op(start_op&& other)
+        : awaitable_arm<start_op, room_op>(*other.group_), call_(std::move(other.call_)) {}
+
+    /// The place is taken: starts the task in it.
+    void take() {
+        std::apply(
+            [this](auto&... parts) { this->group_->launch(std::source_location(), std::move(parts)...); },
+            call_);
     }
 
 private:

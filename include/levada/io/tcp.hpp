@@ -62,6 +62,15 @@ protected:
     void prepare(io_uring_sqe& sqe) noexcept override;
     bool again(int answer) noexcept override;
     void withdrawn() noexcept override;
+    void lost(int) noexcept override { withdrawn(); }
+
+public:
+    /// Of a write that a limit cut short, only a whole one counts as done.
+    [[nodiscard]] bool came_late() noexcept {
+        if (!kernel_op::came_late()) return false;
+        withdrawn();
+        return !stream_->broken;
+    }
 
 private:
     stream_state* stream_;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <source_location>
+#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -20,7 +21,8 @@ namespace levada {
 /// threads.
 ///
 /// It may be made on one thread and run on another; the thread that runs it first is its own from then on.
-/// Destroying it cancels what lives on it and drains its ring first.
+/// Destroying it cancels what lives on it and drains its ring first, which has to be done on its own thread;
+/// once no task lives on it, any thread may.
 class event_loop final : public executor {
 public:
     /// Throws `std::system_error` that says what to do where the kernel gives no io_uring.
@@ -34,7 +36,7 @@ public:
     bool run_once(duration timeout);
     /// Does what can be done now, without sleeping. Says whether anything was done.
     bool poll() { return run_once(duration::zero()); }
-    /// Makes `run()` return after the turn that it is in. *Threads*: any.
+    /// Makes `run()` return after the turn that it is in; the next `run()`, if none is on. *Threads*: any.
     void stop() noexcept;
 
     /// `go(f, args...)` starts a task on this loop, as `levada::go` does. Before it runs, or on its thread.
@@ -96,6 +98,7 @@ private:
     std::unique_ptr<detail::ring> ring_;
     std::unique_ptr<waker> waker_;
     bool entered_ = false;
+    std::thread::id owner_; // once entered
     std::atomic<bool> stop_{false};
 
     detail::lock inbox_lock_; // guards inbox_

@@ -48,6 +48,10 @@ public:
     [[nodiscard]] bool withdraw() noexcept final;
     void completed(int result, bool of_cancel) noexcept final;
 
+    /// A completion that comes after a limit has won is kept here, for `take()`, and not given to `lost()`.
+    void keep_late() noexcept { keeps_late_ = true; }
+    [[nodiscard]] bool came_late() const noexcept { return late_; }
+
 protected:
     kernel_op() = default;
     kernel_op(kernel_op&&) noexcept {} // before it is linked
@@ -66,10 +70,13 @@ protected:
 
 private:
     void retired() noexcept;
+    void late(int answer) noexcept;
 
     ring* ring_ = nullptr;
     int answer_ = 0;
     bool done_ = false; // the operation's own completion is in
+    bool keeps_late_ = false;
+    bool late_ = false;
 };
 
 /// Makes a kernel operation awaitable. `D` has `take()`.
