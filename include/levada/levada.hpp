@@ -32,5 +32,6 @@
 #include <levada/sync/channel.hpp>
 #include <levada/sync/ends.hpp>
 #include <levada/sync/select.hpp>
+#include <levada/sync/ticker.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>

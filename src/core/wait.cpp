@@ -130,7 +130,7 @@ bool any_of::park_on_all(control& task, frame_handle leaf, std::span<arm* const>
 
     task.parks(leaf, *this);
     task.begin_arming();
-    for (std::uint32_t i = 0; i < all.size(); ++i) {
+    for (std::uint32_t i : order) { // who is served first among arms on one channel is chance, too
         all[i]->who = &task;
         all[i]->index = i;
         if (!all[i]->link()) continue;

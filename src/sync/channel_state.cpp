@@ -6,21 +6,17 @@ namespace levada::detail {
 
 bool channel_arm::link() noexcept {
     if (!on_) return false; // a nil channel: never
-    on_->ref();
-    holds_ = linked_ = true;
+    if (!std::exchange(holds_, true)) on_->ref();
+    linked_ = true;
     (role == channel_role::receiver ? on_->receivers_ : on_->senders_).push_back(*this);
     return false;
 }
 
 void channel_arm::unlink() noexcept {
     if (!holds_) return;
-    holds_ = false;
-    {
-        lock_guard guard(on_->lock_);
-        if (std::exchange(linked_, false))
-            (role == channel_role::receiver ? on_->receivers_ : on_->senders_).erase(*this);
-    }
-    on_->unref();
+    lock_guard guard(on_->lock_);
+    if (std::exchange(linked_, false))
+        (role == channel_role::receiver ? on_->receivers_ : on_->senders_).erase(*this);
 }
 
 void channel_arm::describe(std::string& out) const {

@@ -7,12 +7,14 @@ namespace levada {
 using detail::lock_guard;
 
 wait_group::~wait_group() {
+    lock_guard guard(lock_);
     if (!waiting_.empty())
         detail::fatal("a wait_group was destroyed while a task waits for it; made", where_);
+    if (running_ != 0)
+        detail::fatal("a wait_group was destroyed while its tasks run: wait for them; made", where_);
 }
 
 void wait_group::change(std::ptrdiff_t by, detail::work_list& ready) noexcept {
-    lock_guard guard(lock_);
     count_ += by;
     if (count_ < 0) detail::fatal("a wait_group's count fell below 0: more done() than add(); made", where_);
     if (count_ != 0) return;
@@ -26,8 +28,17 @@ void wait_group::change(std::ptrdiff_t by, detail::work_list& ready) noexcept {
 
 void wait_group::add(std::ptrdiff_t n) noexcept {
     detail::work_list ready;
-    change(n, ready);
+    {
+        lock_guard guard(lock_);
+        change(n, ready);
+    }
     detail::post_all(ready);
+}
+
+void wait_group::started() noexcept {
+    lock_guard guard(lock_);
+    ++count_;
+    ++running_;
 }
 
 std::ptrdiff_t wait_group::count() const noexcept {
@@ -36,11 +47,11 @@ std::ptrdiff_t wait_group::count() const noexcept {
 }
 
 void wait_group::child_end::ended(detail::control& task, detail::after_unlock& todo) const noexcept {
-    if (task.has(detail::task_flag::failed)) {
-        std::exception_ptr e = task.take_exception();
-        lock_guard guard(group->lock_);
-        if (!group->failure_) group->failure_ = std::move(e);
-    }
+    std::exception_ptr e;
+    if (task.has(detail::task_flag::failed)) e = task.take_exception();
+    lock_guard guard(group->lock_);
+    if (e && !group->failure_) group->failure_ = std::move(e);
+    --group->running_;
     group->change(-1, todo.ready);
 }
 

@@ -177,8 +177,8 @@ public:
     {
         return a.has_ == b.has_ && (a.has_ ? a.value_ == b.value_ : a.error_ == b.error_);
     }
-    template <class U>
-        requires(!detail::is_result<U> && std::equality_comparable_with<T, U>)
+    template <std::same_as<T> U>
+        requires std::equality_comparable<U>
     friend bool operator==(const result& a, const U& b) {
         return a.has_ && a.value_ == b;
     }

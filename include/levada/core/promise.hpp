@@ -10,6 +10,7 @@
 
 #include <levada/base/awaitable.hpp>
 #include <levada/base/frame_pool.hpp>
+#include <levada/base/result.hpp>
 #include <levada/core/control.hpp>
 
 namespace levada {
@@ -26,6 +27,19 @@ inline constexpr bool is_task<task<T>> = true;
 
 template <class T>
 class task_awaiter;
+
+/// `co_await` of a result: the result.
+template <class T>
+class ready_result {
+public:
+    explicit ready_result(result<T>&& r) : result_(std::move(r)) {}
+    [[nodiscard]] bool await_ready() const noexcept { return true; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {}
+    result<T> await_resume() { return std::move(result_); }
+
+private:
+    result<T> result_;
+};
 
 #if defined(__clang__)
 /// Operations are awaited where they stand.
@@ -87,6 +101,13 @@ public:
     task_awaiter<T> await_transform(task<T>&& t) const noexcept;
     template <class T>
     task_awaiter<T> await_transform(task<T>& t) const noexcept;
+
+    /// What needed no waiting has given its result already; it may be awaited all the same.
+    template <class T>
+    ready_result<T> await_transform(result<T>&& r) const
+        noexcept(std::is_nothrow_move_constructible_v<result<T>>) {
+        return ready_result<T>(std::move(r));
+    }
 
     [[nodiscard]] control& owner() const noexcept { return *task_; }
     [[nodiscard]] frame_handle frame() noexcept { return frame_handle::from_promise(*this); }

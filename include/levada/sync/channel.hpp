@@ -108,6 +108,8 @@ public:
     /// Whether both name the same channel.
     [[nodiscard]] bool same(const channel_handle& other) const noexcept { return state_ == other.state_; }
     [[nodiscard]] bool is_nil() const noexcept { return state_ == nullptr; }
+    /// Whether no other handle, and no waiting operation, keeps the channel.
+    [[nodiscard]] bool is_last_handle() const noexcept { return state_ && state_->unique(); }
 
 protected:
     using state_type = channel_state<stored<T>>;
@@ -252,7 +254,7 @@ public:
     /// Receives at least one value, unless closed, and appends up to `max` of those that are there to `out`.
     /// *Outcomes*: `result<std::size_t>`, how many. *Cancel*: withdrawn; no value is lost.
     template <class Alloc>
-    [[nodiscard]] auto recv_many(std::vector<value, Alloc>& out, std::size_t max) const noexcept
+    [[nodiscard]] auto recv_many(std::vector<value, Alloc>& out, std::size_t max) const
         requires(!std::is_void_v<T>)
     {
         return recv_many_op<T, Alloc>(state(), out, max);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -86,7 +87,6 @@ public:
     using base::base;
     outcome await_resume() noexcept { return take(); }
     outcome take() noexcept {
-        this->settle();
         if (this->status != channel_status::done) return fail(this->on_->reason());
         if constexpr (std::is_void_v<T>) return {};
         else return std::move(this->value());
@@ -100,7 +100,6 @@ public:
     using send_arm<stored<T>>::send_arm;
     outcome await_resume() noexcept { return take(); }
     outcome take() noexcept {
-        this->settle();
         if (this->status != channel_status::done) return fail(errc::closed);
         return {};
     }
@@ -157,7 +156,6 @@ public:
     }
     outcome await_resume() noexcept { return take(); }
     outcome take() noexcept {
-        settle();
         if (on_->capacity() == 0) return fail(std::make_error_code(std::errc::operation_not_supported));
         if (std::exchange(status, channel_status::open) != channel_status::done) return fail(errc::closed);
         return permit<T>(*state());
@@ -171,12 +169,12 @@ private:
 template <class T, class Alloc>
 class [[nodiscard]] recv_many_op final : public recv_arm<T>,
                                          public channel_awaitable<recv_many_op<T, Alloc>> {
-    using waiting = channel_awaitable<recv_many_op<T, Alloc>>;
-
 public:
     using outcome = result<std::size_t>;
-    recv_many_op(channel_base* on, std::vector<T, Alloc>& out, std::size_t max) noexcept
-        : recv_arm<T>(on), out_(&out), max_(max) {}
+    recv_many_op(channel_base* on, std::vector<T, Alloc>& out, std::size_t max)
+        : recv_arm<T>(on), out_(&out), max_(max) {
+        make_room(1); // nothing is taken that cannot be kept
+    }
     recv_many_op(recv_many_op&& other) noexcept
         : recv_arm<T>(other.on_), out_(other.out_), max_(other.max_) {}
 
@@ -185,17 +183,16 @@ public:
         if (!this->on_) return false;
         return max_ == 0 || state()->recv_now(*this, ready);
     }
-    template <class P>
-    bool await_suspend(std::coroutine_handle<P> h) {
-        make_room();
-        return waiting::await_suspend(h);
-    }
     outcome await_resume() { return take(); }
     outcome take() {
-        this->settle();
         if (max_ == 0) return std::size_t(0);
         if (this->status != channel_status::done) return fail(this->on_->reason());
         out_->push_back(std::move(this->value()));
+        try {
+            make_room(state()->size());
+        } catch (const std::bad_alloc&) {
+            // What fits is taken, the rest stays in the channel.
+        }
         std::size_t n = 1;
         work_list ready;
         {
@@ -213,10 +210,8 @@ public:
 
 private:
     channel_state<T>* state() const noexcept { return static_cast<channel_state<T>*>(this->on_); }
-    /// Room for what is there now: nothing is taken that cannot be kept.
-    void make_room() {
-        if (!this->on_ || max_ == 0) return;
-        const std::size_t there = state()->size() + 1;
+    void make_room(std::size_t there) {
+        if (max_ == 0) return;
         const std::size_t wanted = out_->size() + (there < max_ ? there : max_);
         if (wanted > out_->capacity())
             out_->reserve(wanted > 2 * out_->capacity() ? wanted : 2 * out_->capacity());

@@ -44,9 +44,8 @@ public:
 
 protected:
     friend class channel_base;
-    ~channel_arm() = default;
-    /// Lets go of the channel after the arm has committed: whoever claimed it took it out of its queue.
-    void settle() noexcept;
+    channel_arm(const channel_arm&) = delete;
+    ~channel_arm();
 
     channel_base* on_;
 
@@ -56,7 +55,7 @@ public:
 
 private:
     bool linked_ = false; // stands in a queue; guarded by the channel's lock
-    bool holds_ = false;  // keeps the channel alive; the task's own
+    bool holds_ = false;  // keeps the channel alive, from the first link on; the task's own
 };
 
 /// The part that does not depend on the type of the values.
@@ -71,6 +70,7 @@ public:
         if (refs_.drop()) destroy();
     }
 
+    [[nodiscard]] bool unique() const noexcept { return refs_.unique(); }
     bool close(std::error_code why) noexcept;
     [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
     [[nodiscard]] std::error_code reason() const noexcept { return closed() ? reason_ : std::error_code(); }
@@ -289,10 +289,8 @@ bool send_arm<T>::try_commit(work_list& ready) noexcept {
     return this->on_ && static_cast<channel_state<T>*>(this->on_)->send_now(*this, ready);
 }
 
-inline void channel_arm::settle() noexcept {
-    if (!holds_) return;
-    holds_ = false;
-    on_->unref();
+inline channel_arm::~channel_arm() {
+    if (holds_) on_->unref();
 }
 
 inline lock* channel_arm::shared_lock() const noexcept { return on_ ? &on_->mutex() : nullptr; }

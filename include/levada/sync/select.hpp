@@ -241,7 +241,9 @@ private:
     }
 
     std::tuple<Arms...> arms_;
-    small_array<arm*, sizeof...(Arms) < 8 ? sizeof...(Arms) + 1 : 8> list_;
+    static constexpr std::size_t at_once = sizeof...(Arms) > 8 || (many_arms<Arms> || ...) ? 8
+                                                                                           : sizeof...(Arms);
+    small_array<arm*, at_once> list_;
 };
 
 /// Like arms of a run-time number; itself an arm of select.
@@ -325,14 +327,15 @@ template <class... Arms>
 template <std::ranges::sized_range R>
     requires std::derived_from<std::ranges::range_value_t<R>, detail::arm>
 [[nodiscard]] auto select_range(R&& arms) {
-    if constexpr (std::is_lvalue_reference_v<R> &&
+    using op = std::ranges::range_value_t<R>;
+    if constexpr (std::is_lvalue_reference_v<R> ||
                   std::is_lvalue_reference_v<std::ranges::range_reference_t<R>>) {
-        return detail::range_op<R>(std::forward<R>(arms));
+        return detail::range_op<R>(std::forward<R>(arms)); // used where it stands, or kept as a whole
     } else {
-        std::vector<std::ranges::range_value_t<R>> kept;
+        std::vector<op> kept; // a view that makes them
         kept.reserve(static_cast<std::size_t>(std::ranges::size(arms)));
         for (auto&& a : arms) kept.push_back(std::forward<decltype(a)>(a));
-        return detail::range_op<std::vector<std::ranges::range_value_t<R>>>(std::move(kept));
+        return detail::range_op<std::vector<op>>(std::move(kept));
     }
 }
 

@@ -68,13 +68,15 @@ private:
         detail::control& parent = detail::current_task("wait_group::go");
         auto& child = detail::make_control(*parent.home(), where, child_end{this}, std::forward<F>(f),
                                            std::forward<A>(args)...);
-        add(1);
+        started();
         child.launch(*parent.current());
     }
-    void change(std::ptrdiff_t by, detail::work_list& ready) noexcept;
+    void started() noexcept;
+    void change(std::ptrdiff_t by, detail::work_list& ready) noexcept; // with the lock held
 
     mutable detail::lock lock_; // guards what follows
     std::ptrdiff_t count_ = 0;
+    std::size_t running_ = 0; // tasks of go()
     detail::intrusive_list<detail::wait_group_op> waiting_;
     std::exception_ptr failure_;
     std::source_location where_;
