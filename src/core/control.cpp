@@ -212,9 +212,9 @@ frame_handle control::unwind() noexcept {
 
 void control::end() noexcept {
     destroy_arguments();
-    if (has(task_flag::named)) forget_name();
     after_unlock todo;
     ended(todo);
+    if (has(task_flag::named)) forget_name();
     set_ended();
     const bool more = fire_end(todo);
     cancel_node& root = home()->root();

@@ -83,7 +83,7 @@ public:
     executor(const executor&) = delete;
     executor& operator=(const executor&) = delete;
 
-    /// Makes `w` run soon, in the order of posting. Any thread; never runs it inline; must not fail.
+    /// Makes `w` run soon, on a fair loop in the order of posting. Any thread; never inline; must not fail.
     virtual void post(work& w) noexcept = 0;
     /// The nearest timer is now `deadline`. Called on the loop's thread.
     virtual void arm(time_point deadline) noexcept = 0;

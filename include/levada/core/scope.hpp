@@ -145,7 +145,8 @@ public:
         : op_(std::move(op)), limit_(std::move(limit)), limit_first_(limit_first) {
         if constexpr (requires { op_.keep_late(); }) op_.keep_late();
     }
-    bounded_op(bounded_op&&) = delete;
+    bounded_op(bounded_op&& other)
+        : bounded_op(std::move(other.op_), std::move(other.limit_), other.limit_first_) {}
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class P>

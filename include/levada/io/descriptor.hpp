@@ -66,6 +66,7 @@ private:
 /// select.
 class [[nodiscard]] poll_op final : public detail::kernel_awaitable<poll_op> {
 public:
+    static constexpr bool may_lose = true;
     using outcome = result<short>;
     poll_op(int fd, short events) noexcept : fd_(fd), events_(events) {}
     poll_op(poll_op&& other) noexcept : fd_(other.fd_), events_(other.events_) {}

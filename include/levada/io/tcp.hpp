@@ -31,6 +31,7 @@ struct stream_state {
 
 class [[nodiscard]] stream_read_op final : public kernel_awaitable<stream_read_op> {
 public:
+    static constexpr bool may_lose = true;
     using outcome = result<std::size_t>;
     stream_read_op(stream_state& s, std::span<std::byte> to) noexcept : stream_(&s), to_(to) {}
     stream_read_op(stream_read_op&& other) noexcept : stream_(other.stream_), to_(other.to_) {}
@@ -121,6 +122,7 @@ struct listener_state {
 
 class [[nodiscard]] accept_op final : public kernel_awaitable<accept_op> {
 public:
+    static constexpr bool may_lose = true;
     using outcome = result<tcp_stream>;
     explicit accept_op(listener_state& l) noexcept : listener_(&l) {}
     accept_op(accept_op&& other) noexcept : listener_(other.listener_) {}

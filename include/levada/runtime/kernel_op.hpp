@@ -48,6 +48,8 @@ public:
     [[nodiscard]] bool withdraw() noexcept final;
     void completed(int result, bool of_cancel) noexcept final;
 
+    /// Whether it may be an arm of select: whether somebody can keep what comes too late.
+    static constexpr bool may_lose = false;
     /// A completion that comes after a limit has won is kept here, for `take()`, and not given to `lost()`.
     void keep_late() noexcept { keeps_late_ = true; }
     [[nodiscard]] bool came_late() const noexcept { return late_; }

@@ -37,9 +37,15 @@ concept many_arms = requires(A& range, arm** at) {
     { range.arm_count() } -> std::convertible_to<std::size_t>;
     { range.list_arms(at) } -> std::same_as<arm**>;
 };
+/// False for kernel operations whose late completion nobody can keep.
 template <class A>
-concept select_arm =
-    is_otherwise<A> || many_arms<A> || (std::derived_from<A, arm> && std::derived_from<A, awaitable_tag>);
+inline constexpr bool may_lose = true;
+template <class A>
+    requires requires { A::may_lose; }
+inline constexpr bool may_lose<A> = A::may_lose;
+template <class A>
+concept select_arm = is_otherwise<A> || many_arms<A> ||
+                     (std::derived_from<A, arm> && std::derived_from<A, awaitable_tag> && may_lose<A>);
 
 template <class T>
 using or_monostate = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
@@ -126,6 +132,10 @@ public:
         return std::get<I>(kept_).get();
     }
     template <std::size_t I>
+    [[nodiscard]] const auto& get() const& {
+        return const_cast<select_result*>(this)->template get<I>();
+    }
+    template <std::size_t I>
     [[nodiscard]] auto&& get() && {
         return std::move(get<I>());
     }
@@ -145,6 +155,10 @@ private:
 
 template <std::size_t I, class... K>
 [[nodiscard]] auto& get(select_result<K...>& s) {
+    return s.template get<I>();
+}
+template <std::size_t I, class... K>
+[[nodiscard]] const auto& get(const select_result<K...>& s) {
     return s.template get<I>();
 }
 template <std::size_t I, class... K>
