@@ -41,7 +41,8 @@ void control::launch(cancel_node& below) noexcept {
 
 void control::run() noexcept {
     task_run here;
-    thread_context& thread = this_thread();
+    thread_context* const known = home()->context();
+    thread_context& thread = known ? *known : this_thread();
     const thread_context saved = thread;
     thread = {home(), this};
 

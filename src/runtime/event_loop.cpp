@@ -73,7 +73,9 @@ private:
     bool closing_ = false;
 };
 
-event_loop::event_loop() : ring_(std::make_unique<detail::ring>()), waker_(std::make_unique<waker>(*ring_)) {}
+event_loop::event_loop() : ring_(std::make_unique<detail::ring>()), waker_(std::make_unique<waker>(*ring_)) {
+    set_direct(ready_);
+}
 
 event_loop::~event_loop() {
     {

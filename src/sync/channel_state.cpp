@@ -4,14 +4,6 @@
 
 namespace levada::detail {
 
-bool channel_arm::link() noexcept {
-    if (!on_) return false; // a nil channel: never
-    if (!std::exchange(holds_, true)) on_->ref();
-    linked_ = true;
-    (role == channel_role::receiver ? on_->receivers_ : on_->senders_).push_back(*this);
-    return false;
-}
-
 void channel_arm::unlink() noexcept {
     if (!holds_) return;
     lock_guard guard(on_->lock_);
@@ -31,7 +23,7 @@ void channel_arm::describe(std::string& out) const {
     else out += "channel of " + std::to_string(on_->capacity_);
 }
 
-channel_arm* channel_base::claim_sender(work_list& ready) noexcept {
+channel_arm* channel_base::claim_later_sender(work_list& ready) noexcept {
     for (channel_arm* a = senders_.front(); a;) {
         channel_arm* const following = senders_.next(*a);
         if (a->role == channel_role::sender) {

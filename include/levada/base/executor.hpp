@@ -11,6 +11,7 @@ class executor;
 
 namespace detail {
 class work_list;
+class enter_executor;
 class control;
 class cancel_node;
 class ring;
@@ -40,7 +41,10 @@ public:
     [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
     void push(work& w) noexcept {
         w.next_ = nullptr;
-        (head_ ? tail_->next_ : head_) = &w;
+        // Branches: clang would make a conditional store address of `?:`, which the store then waits for.
+        if (head_) [[unlikely]]
+            tail_->next_ = &w;
+        else head_ = &w;
         tail_ = &w;
     }
     [[nodiscard]] work* pop() noexcept {
@@ -110,15 +114,23 @@ public:
 
     /// The io_uring of this loop, if it has one.
     [[nodiscard]] virtual detail::ring* kernel() noexcept { return nullptr; }
+    /// Where this loop takes ready work from, on its own thread; null if it has another way.
+    [[nodiscard]] detail::work_list* direct() const noexcept { return direct_; }
+    /// What the thread that runs this loop is running; null while none does.
+    [[nodiscard]] detail::thread_context* context() const noexcept { return context_; }
     /// The root of all tasks and tokens that live here; `go` hangs its tasks on it.
     [[nodiscard]] detail::cancel_node& root() noexcept { return *root_; }
 
 protected:
     void seed(std::uint64_t s) noexcept;
+    void set_direct(detail::work_list& ready) noexcept { direct_ = &ready; }
     /// After a shutdown, which cancels the root: a new one for what is started next.
     void renew_root();
 
 private:
+    friend class detail::enter_executor;
+    detail::work_list* direct_ = nullptr;
+    detail::thread_context* context_ = nullptr;
     detail::timer_queue timers_;
     std::uint64_t rng_;
     detail::cancel_node* root_;
@@ -129,12 +141,19 @@ namespace detail {
 /// Marks the thread as running `on` for a scope.
 class [[nodiscard]] enter_executor {
 public:
-    explicit enter_executor(executor& on) noexcept : saved_(this_thread()) { this_thread() = {&on, nullptr}; }
-    ~enter_executor() { this_thread() = saved_; }
+    explicit enter_executor(executor& on) noexcept : on_(on), saved_(this_thread()) {
+        this_thread() = {&on, nullptr};
+        on.context_ = &this_thread();
+    }
+    ~enter_executor() {
+        this_thread() = saved_;
+        on_.context_ = saved_.on == &on_ ? &this_thread() : nullptr;
+    }
     enter_executor(const enter_executor&) = delete;
     enter_executor& operator=(const enter_executor&) = delete;
 
 private:
+    executor& on_;
     thread_context saved_;
 };
 

@@ -34,7 +34,12 @@ public:
     }
     T* pop_front() noexcept {
         T* first = front();
-        if (first) erase(*first);
+        if (!first) return nullptr;
+        list_hook* const second = static_cast<list_hook&>(*first).next;
+        head_ = second;
+        if (second) [[unlikely]]
+            second->prev = nullptr;
+        else tail_ = nullptr;
         return first;
     }
 

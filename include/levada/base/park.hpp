@@ -138,7 +138,13 @@ private:
 
 /// Posts every work of a list to the home of its parker. The list holds parkers only.
 inline void post_all(work_list& ready) noexcept {
-    while (work* w = ready.pop()) static_cast<parker*>(w)->home()->post(*w);
+    while (work* w = ready.pop()) {
+        executor* const home = static_cast<parker*>(w)->home();
+        // The only thread is the loop's own.
+        if (work_list* direct = single_threaded() ? home->direct() : nullptr) [[likely]]
+            direct->push(*w);
+        else home->post(*w);
+    }
 }
 
 class cancel_node;

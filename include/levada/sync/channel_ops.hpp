@@ -47,7 +47,7 @@ public:
 
 private:
     /// With the lock held, which it lets go.
-    [[nodiscard, gnu::noinline]] bool commit_or_park(promise_base& frame, lock& l) noexcept {
+    [[nodiscard, gnu::noinline, gnu::flatten]] bool commit_or_park(promise_base& frame, lock& l) noexcept {
         auto& self = static_cast<D&>(*this);
         control& task = frame.owner();
         work_list ready;

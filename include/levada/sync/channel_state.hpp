@@ -25,6 +25,13 @@
 #include <levada/base/result.hpp>
 #include <levada/sync/value_queue.hpp>
 
+// Inlined where it counts: clang asks for it here, g++ does it by `flatten` in channel_ops.hpp.
+#if defined(__clang__)
+#define LEVADA_HOT [[gnu::always_inline]]
+#else
+#define LEVADA_HOT
+#endif
+
 namespace levada::detail {
 
 class channel_base;
@@ -97,7 +104,16 @@ protected:
         return nullptr;
     }
     /// The same for the first sender of a value, behind reservations that wait for room.
-    [[nodiscard]] channel_arm* claim_sender(work_list& ready) noexcept;
+    [[nodiscard]] channel_arm* claim_sender(work_list& ready) noexcept {
+        if (channel_arm* a = senders_.front(); a && a->role == channel_role::sender) [[likely]] {
+            (void)senders_.pop_front();
+            a->linked_ = false;
+            if (a->who->claim(a->index, ready)) [[likely]]
+                return a;
+        }
+        return claim_later_sender(ready);
+    }
+    [[nodiscard]] channel_arm* claim_later_sender(work_list& ready) noexcept;
 
     friend class channel_arm;
     lock lock_;
@@ -179,14 +195,14 @@ public:
 
     // With the lock held. Each says whether the operation has committed; `closed` counts as that.
 
-    [[nodiscard]] bool recv_now(recv_arm<T>& r, work_list& ready) noexcept {
+    [[nodiscard]] LEVADA_HOT bool recv_now(recv_arm<T>& r, work_list& ready) noexcept {
         if (take_now(r, ready)) return true;
         if (!closed_.load(std::memory_order_relaxed)) return false;
         r.status = channel_status::closed;
         return true;
     }
     /// The same, but for the outcome `closed`.
-    [[nodiscard]] bool take_now(recv_arm<T>& r, work_list& ready) noexcept {
+    [[nodiscard]] LEVADA_HOT bool take_now(recv_arm<T>& r, work_list& ready) noexcept {
         if (buffer_.size() != 0) {
             r.put(buffer_.pop());
             if (!senders_.empty()) fill(ready);
@@ -201,7 +217,7 @@ public:
         }
         return false;
     }
-    [[nodiscard]] bool send_now(send_arm<T>& s, work_list& ready) noexcept {
+    [[nodiscard]] LEVADA_HOT bool send_now(send_arm<T>& s, work_list& ready) noexcept {
         if (closed_.load(std::memory_order_relaxed)) {
             s.status = channel_status::closed;
             return true;
@@ -291,6 +307,14 @@ bool send_arm<T>::try_commit(work_list& ready) noexcept {
 
 inline channel_arm::~channel_arm() {
     if (holds_) on_->unref();
+}
+
+inline bool channel_arm::link() noexcept {
+    if (!on_) return false; // a nil channel: never
+    if (!std::exchange(holds_, true)) on_->ref();
+    linked_ = true;
+    (role == channel_role::receiver ? on_->receivers_ : on_->senders_).push_back(*this);
+    return false;
 }
 
 inline lock* channel_arm::shared_lock() const noexcept { return on_ ? &on_->mutex() : nullptr; }

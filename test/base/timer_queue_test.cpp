@@ -1,0 +1,130 @@
+#include <support.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include <levada/base/timer_queue.hpp>
+
+using namespace levada;
+using namespace std::chrono_literals;
+
+namespace {
+
+class timer : public detail::timer_node {
+public:
+    timer(int id, std::vector<int>& log) : id_(id), log_(&log) {}
+    int id() const { return id_; }
+
+private:
+    void fire() noexcept override { log_->push_back(id_); }
+    int id_;
+    std::vector<int>* log_;
+};
+
+time_point at_ms(int ms) { return time_point(std::chrono::milliseconds(ms)); }
+
+} // namespace
+
+TEST_CASE("an empty timer queue has no deadline") {
+    detail::timer_queue q;
+    REQUIRE(q.empty());
+    REQUIRE(q.earliest() == time_point::max());
+    q.fire_until(time_point::max());
+}
+
+TEST_CASE("timers of equal deadlines fire in the order of arming") {
+    std::vector<int> log;
+    std::vector<std::unique_ptr<timer>> timers;
+    detail::timer_queue q;
+    for (int i = 0; i < 100; ++i) {
+        timers.push_back(std::make_unique<timer>(i, log));
+        q.insert(*timers.back(), at_ms(i % 3));
+    }
+    for (int i = 0; i < 100; i += 7) q.erase(*timers[static_cast<std::size_t>(i)]);
+    q.fire_until(at_ms(2));
+    std::vector<int> expected;
+    for (int rest = 0; rest < 3; ++rest)
+        for (int i = 0; i < 100; ++i)
+            if (i % 3 == rest && i % 7 != 0) expected.push_back(i);
+    REQUIRE(log == expected);
+}
+
+TEST_CASE("a timer fires at its deadline and not before") {
+    std::vector<int> log;
+    timer t(1, log);
+    detail::timer_queue q;
+    q.insert(t, at_ms(5));
+    REQUIRE(t.armed());
+    q.fire_until(at_ms(5) - 1ns);
+    REQUIRE(log.empty());
+    q.fire_until(at_ms(5));
+    REQUIRE(log.size() == 1);
+    REQUIRE(!t.armed());
+    q.erase(t); // not armed any more: nothing to do
+    q.insert(t, at_ms(6));
+    REQUIRE(q.earliest() == at_ms(6));
+    q.erase(t);
+    REQUIRE(q.empty());
+}
+
+TEST_CASE("random inserts, erases and firings agree with a sorted model") {
+    for (unsigned seed = 1; seed <= 20; ++seed) {
+        std::mt19937 random(seed);
+        std::vector<int> log;
+        std::vector<int> expected;
+        std::vector<std::unique_ptr<timer>> timers;
+        for (int i = 0; i < 200; ++i) timers.push_back(std::make_unique<timer>(i, log));
+        std::map<std::pair<time_point, int>, timer*> model; // by deadline and order of arming
+        std::map<timer*, std::pair<time_point, int>> armed;
+        detail::timer_queue q;
+        int order = 0;
+        int clock = 0;
+        for (int step = 0; step < 5000; ++step) {
+            timer& t = *timers[random() % timers.size()];
+            switch (random() % 4) {
+                case 0:
+                case 1:
+                    if (t.armed()) break;
+                    {
+                        const std::pair<time_point, int> key{at_ms(clock + static_cast<int>(random() % 50)),
+                                                             order++};
+                        q.insert(t, key.first);
+                        model[key] = &t;
+                        armed[&t] = key;
+                    }
+                    break;
+                case 2:
+                    q.erase(t);
+                    if (auto it = armed.find(&t); it != armed.end()) {
+                        model.erase(it->second);
+                        armed.erase(it);
+                    }
+                    break;
+                default:
+                    clock += static_cast<int>(random() % 5);
+                    q.fire_until(at_ms(clock));
+                    while (!model.empty() && model.begin()->first.first <= at_ms(clock)) {
+                        expected.push_back(model.begin()->second->id());
+                        armed.erase(model.begin()->second);
+                        model.erase(model.begin());
+                    }
+            }
+            REQUIRE(q.earliest() == (model.empty() ? time_point::max() : model.begin()->first.first));
+        }
+        REQUIRE(log == expected);
+    }
+}
+
+TEST_CASE("time stops at the ends of the clock instead of overflowing") {
+    REQUIRE(detail::saturating_add(time_point::max() - 1s, 2s) == time_point::max());
+    REQUIRE(detail::saturating_add(time_point::min() + 1s, -2s) == time_point::min());
+    REQUIRE(detail::saturating_add(at_ms(1), 1ms) == at_ms(2));
+    REQUIRE(detail::to_duration(std::chrono::hours::max()) == duration::max());
+    REQUIRE(detail::to_duration(std::chrono::hours::min()) == duration::min());
+    REQUIRE(detail::to_duration(std::chrono::duration<double, std::nano>(1.5)) == 2ns); // rounded up
+}

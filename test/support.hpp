@@ -1,0 +1,155 @@
+#pragma once
+
+// What the tests share: coroutine test bodies on every loop there is, and programs that must die.
+
+#include <sys/resource.h>
+#include <sys/single_threaded.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+#include <levada/testing.hpp>
+#include <levada/testing/catch2.hpp>
+#if __has_include(<levada/runtime/event_loop.hpp>) && __has_include(<levada/runtime/run.hpp>)
+#include <levada/runtime/event_loop.hpp>
+#include <levada/runtime/run.hpp>
+#define LEVADA_TEST_ON_THE_REAL_LOOP 1
+#endif
+
+namespace test_support {
+
+/// For a scope, the library takes the paths of a process with several threads: real atomics.
+class as_if_threads_ran {
+public:
+    as_if_threads_ran() noexcept : saved_(__libc_single_threaded) { __libc_single_threaded = 0; }
+    ~as_if_threads_ran() { __libc_single_threaded = saved_; }
+    as_if_threads_ran(const as_if_threads_ran&) = delete;
+    as_if_threads_ran& operator=(const as_if_threads_ran&) = delete;
+
+private:
+    char saved_;
+};
+
+/// Runs a test's coroutine on virtual loops under 8 seeds, under 2 more with real atomics, and once on the
+/// real loop. No frame may be left after any of them.
+template <class F>
+void run_everywhere(const F& f) {
+    {
+        INFO("on a virtual_loop");
+        levada::testing::run_test(8, f);
+    }
+    {
+        INFO("on a virtual_loop, as if the process had threads");
+        as_if_threads_ran threads;
+        levada::testing::run_test(2, f);
+    }
+#ifdef LEVADA_TEST_ON_THE_REAL_LOOP
+    {
+        INFO("on the event_loop");
+        const std::size_t before = levada::frame_pool::live();
+        static_cast<void>(levada::run(f));
+        REQUIRE(levada::frame_pool::live() == before);
+    }
+#endif
+}
+
+/// How a program ended that ran in a process of its own.
+struct death {
+    bool aborted = false;
+    std::string said; // on stderr
+
+    [[nodiscard]] bool says(const std::string& text) const { return said.find(text) != std::string::npos; }
+};
+
+/// Runs `f()` in a child process.
+template <class F>
+death run_to_death(F&& f) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    std::fflush(stdout);
+    std::fflush(stderr);
+    const ::pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::close(ends[0]);
+        ::dup2(ends[1], STDERR_FILENO);
+        ::close(ends[1]);
+        const ::rlimit no_core{0, 0};
+        ::setrlimit(RLIMIT_CORE, &no_core);
+        std::signal(SIGABRT, SIG_DFL); // Catch2 has put its own handler there
+        f();
+        ::_exit(0);
+    }
+    ::close(ends[1]);
+    death d;
+    char buffer[512];
+    for (;;) {
+        const ::ssize_t n = ::read(ends[0], buffer, sizeof buffer);
+        if (n <= 0) break;
+        d.said.append(buffer, static_cast<std::size_t>(n));
+    }
+    ::close(ends[0]);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    d.aborted = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+    return d;
+}
+
+/// The same for a coroutine on a virtual loop.
+template <class F>
+death run_task_to_death(const F& f) {
+    return run_to_death([&f] {
+        levada::virtual_loop loop(1);
+        static_cast<void>(loop.run(f));
+    });
+}
+
+/// Whether a result has a value, and it is this one.
+template <class T, class U>
+[[nodiscard]] bool holds(const levada::result<T>& r, const U& value) {
+    return r.has_value() && *r == value;
+}
+
+/// Whether a task of this handle is parked in an operation; asked on the loop that it runs on.
+template <class T>
+[[nodiscard]] bool is_parked(const levada::join_handle<T>& h) {
+    return h.shared_block().waits_for() != nullptr;
+}
+
+/// Yields until the task is parked or has ended.
+template <class T>
+levada::task<> until_parked(const levada::join_handle<T>& h) {
+    while (!h.done() && !is_parked(h)) co_await levada::this_task::yield();
+}
+
+/// Appends its letter to a log when it is destroyed.
+class mourner {
+public:
+    mourner(std::string& log, char letter) noexcept : log_(&log), letter_(letter) {}
+    mourner(mourner&& other) noexcept : log_(other.log_), letter_(other.letter_) { other.log_ = nullptr; }
+    mourner(const mourner&) = delete;
+    mourner& operator=(const mourner&) = delete;
+    ~mourner() {
+        if (log_) log_->push_back(letter_);
+    }
+
+private:
+    std::string* log_;
+    char letter_;
+};
+
+} // namespace test_support
+
+#define LEVADA_INTERNAL_TEST_TASK(BODY, ...)                                                                 \
+    static ::levada::task<> BODY();                                                                          \
+    TEST_CASE(__VA_ARGS__) { ::test_support::run_everywhere(BODY); }                                         \
+    static ::levada::task<> BODY()
+
+/// A test case whose body is a coroutine:
+/// `TEST_TASK("a closed channel is ready") { ... co_await ch.recv(); ... }`
+#define TEST_TASK(...) LEVADA_INTERNAL_TEST_TASK(INTERNAL_CATCH_UNIQUE_NAME(levada_test_task_), __VA_ARGS__)
