@@ -138,24 +138,6 @@ cancel_node* cancel_node::unhook() noexcept {
     return from;
 }
 
-void cancel_node::move_up() noexcept {
-    cancel_node* const from = parent;
-    if (!from || from->kind != node_kind::task || !from->parent) return;
-    cancel_node* const to = from->parent;
-    to->ref();
-    bool cancelled_there;
-    {
-        lock_guard outer(to->lock_);
-        lock_guard inner(from->lock_);
-        from->children_.erase(*this);
-        to->children_.insert(*this);
-        parent = to;
-        cancelled_there = to->marked_.load(std::memory_order_relaxed);
-    }
-    from->unref();
-    if (cancelled_there) cancel(to->reason());
-}
-
 void cancel_node::count() noexcept {
     lock_guard guard(lock_);
     live_.store(live_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -165,7 +147,7 @@ void cancel_node::uncount(after_unlock& todo) noexcept {
     // A region, or a task, that lingered for its last task ends with it: one less in what counted it.
     for (cancel_node* n = this; n->one_less(todo);) {
         if (n->kind == node_kind::task) {
-            n = &static_cast<task_node*>(n)->home()->root();
+            n = n->take_counted() ? n->parent : &static_cast<task_node*>(n)->home()->root();
         } else {
             cancel_node* const outer = n->parent; // alive: the tasks that wait for us are in it
             n->unref();
@@ -177,11 +159,12 @@ void cancel_node::uncount(after_unlock& todo) noexcept {
 bool cancel_node::one_less(after_unlock& todo) noexcept {
     lock_guard guard(lock_);
     const std::uint32_t left = live_.load(std::memory_order_relaxed) - 1;
-    if ((left & ~(awaited | lingers)) != 0) {
+    if ((left & counted) != 0) {
         live_.store(left, std::memory_order_release);
         return false;
     }
-    live_.store(0, std::memory_order_release);
+    live_.store((left & awaited) && marked_.load(std::memory_order_relaxed) ? cut : 0,
+                std::memory_order_release);
     for (tree_entry* e = children_.front(); e; e = children_.next(*e)) {
         if (e->kind != node_kind::on_idle) continue;
         arm& a = static_cast<tree_waiter*>(e)->target;
@@ -196,15 +179,15 @@ bool cancel_node::one_less(after_unlock& todo) noexcept {
 bool cancel_node::await_idle() noexcept {
     lock_guard guard(lock_);
     const std::uint32_t n = live_.load(std::memory_order_relaxed);
-    if (n == 0) return false;
-    live_.store(n | awaited, std::memory_order_release);
+    if ((n & counted) == 0) return false;
+    live_.store((n & ~cut) | awaited, std::memory_order_release);
     return true;
 }
 
 bool cancel_node::linger() noexcept {
     lock_guard guard(lock_);
     const std::uint32_t n = live_.load(std::memory_order_relaxed);
-    if (n == 0) return false;
+    if ((n & counted) == 0) return false;
     live_.store(n | lingers, std::memory_order_release);
     return true;
 }

@@ -58,6 +58,7 @@ void control::run() noexcept {
                 }
                 clear(task_flag::kernel);
             }
+            if (is_cancelled() && op->answered_cancel(winner(), *current())) set(task_flag::told);
             set_running();
             on_ = &here;
             frame = leaf_;
@@ -146,17 +147,20 @@ frame_handle control::leave_body(frame_handle body) noexcept {
 // The tasks of a boundary have ended, whose body was done before. To wait for them was an operation of the
 // caller's: a cancel from outside that came meanwhile unwinds it.
 frame_handle control::leave_after_wait() noexcept {
-    if (!current()->parent->cancelled()) return leave_body(nullptr);
-    leaf_ = site_of(*current()).caller().frame();
+    boundary& site = site_of(*current());
+    if (!site.cut_short() || !current()->parent->cancelled()) return leave_body(nullptr);
+    leaf_ = site.caller().frame();
     pop_scope();
     return unwind();
 }
 
 void control::pop_scope() noexcept {
     auto& scope = static_cast<scope_node&>(*current());
+    const bool told_outside = scope.kind == node_kind::shield && site_of(scope).told_before();
     set_current(*scope.parent);
     scope.close();
     if (!is_cancelled()) clear(task_flag::told); // what was told was a cancel of that scope
+    if (told_outside) set(task_flag::told);
 }
 
 // Whether the unwinding has to wait for tasks of the regions from the current one to `outermost`.
@@ -218,14 +222,9 @@ void control::end() noexcept {
     if (has(task_flag::named)) forget_name();
     set_ended();
     const bool more = fire_end(todo);
-    cancel_node& root = home()->root();
-    // Tasks that this one started, and nobody waits for any more, end before the loop does.
-    if (live() != 0) {
-        root.count();
-        if (!linger()) root.uncount(todo);
-    }
-    if (take_counted()) parent->uncount(todo);
-    else root.uncount(todo); // detached
+    // With tasks that it started and nobody has joined, it counts on until the last of them has ended: those
+    // who wait for this one before they unwind, and the loop's shutdown, wait for them too.
+    if (!linger()) (take_counted() ? *parent : home()->root()).uncount(todo);
     // What hangs below still (tasks that were detached, tokens) keeps its way to the tokens above.
     if (!more) leave();
     todo.run();
@@ -243,7 +242,6 @@ void control::drop_handle(bool detach) noexcept {
     if (detach && take_counted()) {
         home()->root().count();
         parent->uncount(todo);
-        move_up();
     }
     const handle_state was = exchange_handle(handle_state::none);
     if (was == handle_state::failed) {
@@ -319,6 +317,9 @@ void control::forget_name() noexcept {
 
 void boundary::enter(node_kind kind, control& task, promise_base& caller) {
     caller_ = &caller;
+    // A cancel inside a shield is another one than that outside.
+    told_before_ = kind == node_kind::shield && task.has(task_flag::told);
+    if (told_before_) task.clear(task_flag::told);
     node_ = scope_node::open(kind, task);
     node_->site = this;
     task.set_current(*node_);

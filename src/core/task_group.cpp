@@ -6,14 +6,15 @@ using detail::lock_guard;
 
 task_group::task_group(const std::source_location& where)
     : node_(detail::scope_node::open(detail::node_kind::group, detail::current_task("a task_group"))),
-      open_(true),
+      cancels_(node_),
       where_(where) {}
 
-task_group::task_group(detail::scope_node& node, const std::source_location& where) noexcept
-    : node_(&node), open_(false), where_(where) {}
+task_group::task_group(detail::scope_node& body, const std::source_location& where)
+    : node_(detail::scope_node::open(detail::node_kind::group, detail::current_task("with_group"))),
+      cancels_(&body),
+      where_(where) {}
 
 task_group::~task_group() {
-    if (!open_) return;
     if (node_->live() != 0)
         detail::fatal(
             "a task_group was destroyed while its tasks run: wait for them, or use with_group; made", where_);
@@ -70,7 +71,7 @@ void task_group::child_ended(detail::control& task, detail::after_unlock& todo) 
                 lock_guard guard(lock_);
                 failures_.push_back(std::move(e));
             }
-            node_->cancel(make_error_code(errc::cancelled));
+            cancels_->cancel(make_error_code(errc::cancelled));
         }
     }
     lock_guard guard(lock_);

@@ -148,7 +148,7 @@ TEST_TASK("workers stop when nobody receives the results any more, although ther
         CHECK(sent);
     }
     auto first = spawn(
-        [](recv_channel<int> from) -> task<int> {
+        [](channel<int> from) -> task<int> {
             auto r = co_await from.recv();
             from.close();
             co_return r.value_or(-1);

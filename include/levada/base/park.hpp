@@ -160,6 +160,9 @@ public:
     [[nodiscard]] virtual bool retire(std::uint32_t) noexcept { return true; }
     /// True when this operation answers a cancel by committing instead of letting its task unwind.
     [[nodiscard]] virtual bool answer_cancel(const cancel_node&) noexcept { return false; }
+    /// Whether arm `winner`, which was claimed, is such an answer: it waited for the token that cancels the
+    /// task.
+    [[nodiscard]] virtual bool answered_cancel(std::uint32_t, const cancel_node&) noexcept { return false; }
     /// What it waits for, in a few words, for dumps.
     virtual void describe(std::string& out) const = 0;
 

@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <system_error>
 
 #include <levada/base/intrusive_list.hpp>
@@ -83,8 +84,6 @@ public:
     void adopt_task(cancel_node& child) noexcept;
     /// Takes this node out from below its parent, if it hangs there.
     void leave() noexcept;
-    /// A task that was detached: out from below the task that started it, to what that one hangs below.
-    void move_up() noexcept;
     /// One live task more, and one less; the last one wakes who waits for `live() == 0`.
     void count() noexcept;
     void uncount(after_unlock& todo) noexcept;
@@ -99,10 +98,12 @@ public:
     [[nodiscard]] bool fire_end(after_unlock& todo) noexcept;
 
     [[nodiscard]] std::uint32_t live() const noexcept {
-        return live_.load(std::memory_order_acquire) & ~(awaited | lingers);
+        return live_.load(std::memory_order_acquire) & counted;
     }
     /// Tells the task that owns this node, by posting it, when live() next becomes 0; false if it is now.
     [[nodiscard]] bool await_idle() noexcept;
+    /// After such a wait: whether a cancel was there before the last task had ended.
+    [[nodiscard]] bool was_cut() const noexcept { return (live_.load(std::memory_order_acquire) & cut) != 0; }
     /// This node ends before its live tasks: the last of them then uncounts it where it was counted. False if
     /// there are none.
     [[nodiscard]] bool linger() noexcept;
@@ -117,6 +118,9 @@ private:
     // Bits of live_, above the count.
     static constexpr std::uint32_t awaited = std::uint32_t(1) << 31; // the owner waits for the count to be 0
     static constexpr std::uint32_t lingers = std::uint32_t(1) << 30;
+    static constexpr std::uint32_t cut = std::uint32_t(1)
+                                         << 29; // was cancelled when the awaited count became 0
+    static constexpr std::uint32_t counted = cut - 1;
     static void destroy(cancel_node& last) noexcept;
     static void deallocate(cancel_node& n) noexcept;
     [[nodiscard]] cancel_node* unhook() noexcept;
@@ -156,6 +160,12 @@ public:
     /// it.
     void close() noexcept;
 
+    /// What keeps the region under a second token, for as long as anything hangs below it.
+    class token_link {
+    public:
+        virtual ~token_link() = default;
+    };
+    std::unique_ptr<token_link> second_token;
     time_point deadline = time_point::max();
     void* site = nullptr; // the boundary or group object, while it is open
 

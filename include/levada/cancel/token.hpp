@@ -26,6 +26,9 @@ public:
     bool link() noexcept override;
     void unlink() noexcept override;
     bool answer_cancel(const cancel_node& current) noexcept override;
+    bool answered_cancel(std::uint32_t, const cancel_node& current) noexcept override {
+        return answer_cancel(current);
+    }
     void describe(std::string& out) const override;
     [[nodiscard]] std::error_code take() noexcept { return node_->reason(); }
 

@@ -182,6 +182,9 @@ class boundary {
 public:
     [[nodiscard]] promise_base& caller() const noexcept { return *caller_; }
     [[nodiscard]] scope_node& node() const noexcept { return *node_; }
+    [[nodiscard]] bool told_before() const noexcept { return told_before_; }
+    /// After a wait for the tasks of a body that was done: whether a cancel ended them.
+    [[nodiscard]] virtual bool cut_short() const noexcept { return false; }
 
     /// The body has ended, by itself or by unwinding. True when the boundary has nothing more to wait for.
     [[nodiscard]] virtual bool body_ended(control& task, bool unwound) noexcept = 0;
@@ -199,6 +202,7 @@ private:
     friend class control;
     promise_base* caller_ = nullptr;
     scope_node* node_ = nullptr;
+    bool told_before_ = false;
 };
 
 } // namespace levada::detail

@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <concepts>
+#include <memory>
 #include <optional>
 #include <system_error>
 #include <type_traits>
@@ -76,31 +77,27 @@ public:
         control& task = h.promise().owner();
         this->enter(node_kind::scope, task, h.promise());
         this->node().deadline = token_.deadline();
-        // The link keeps the region's node: a task that was detached in it stays under the token.
-        link_.emplace(token_, forward_cancel(this->node(), token_));
+        this->node().second_token = std::make_unique<link>(this->node(), token_);
         return this->start_call(task);
     }
-    flat_result<T> await_resume() {
-        link_.reset();
-        return this->report();
-    }
+    flat_result<T> await_resume() { return this->report(); }
 
 private:
-    class forward_cancel {
+    /// Cancels the region with the token. The region's node owns it, and keeps it for what was detached
+    /// there.
+    class link final : public scope_node::token_link {
     public:
-        forward_cancel(scope_node& to, const cancel_token& from) : to_(to), from_(from) {}
-        void operator()() noexcept { to_.node()->cancel(from_.reason()); }
+        link(scope_node& to, const cancel_token& from) : callback_(from, forward{&to, from}) {}
 
     private:
-        cancel_token to_;
-        cancel_token from_;
+        struct forward {
+            scope_node* to;
+            cancel_token from;
+            void operator()() noexcept { to->cancel(from.reason()); }
+        };
+        cancel_callback<forward> callback_;
     };
-    bool body_done(control&, bool) noexcept override {
-        link_.reset();
-        return true;
-    }
     cancel_token token_;
-    std::optional<cancel_callback<forward_cancel>> link_;
 };
 
 /// A call that cancelling from outside does not reach.

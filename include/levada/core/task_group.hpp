@@ -95,7 +95,7 @@ public:
     [[nodiscard]] detail::group_wait_op wait() noexcept { return detail::group_wait_op(*this); }
 
     /// Cancels the group's tasks; in `with_group`, the body too.
-    bool cancel(std::error_code why = errc::cancelled) noexcept { return node_->cancel(why); }
+    bool cancel(std::error_code why = errc::cancelled) noexcept { return cancels_->cancel(why); }
     [[nodiscard]] cancel_token token() const noexcept { return cancel_token(*node_); }
 
     /// From now on failures go to `f`, on the loop of the task that failed, and siblings go on.
@@ -105,8 +105,10 @@ public:
     /// The tasks that run.
     [[nodiscard]] std::size_t size() const noexcept { return node_->live(); }
 
-    /// For `with_group`: the group of a boundary.
-    task_group(detail::scope_node& node, const std::source_location& where) noexcept;
+    /// For `with_group`: a group in the region of its body, which is cancelled with it.
+    task_group(detail::scope_node& body, const std::source_location& where);
+    [[nodiscard]] bool await_idle() noexcept { return node_->await_idle(); }
+    [[nodiscard]] bool was_cut() const noexcept { return node_->was_cut(); }
 
 private:
     friend class detail::group_wait_op;
@@ -160,8 +162,8 @@ private:
     void throw_first_failure();
 
     detail::scope_node* node_;
-    bool open_;           // closes its node itself
-    bool thrown_ = false; // the first failure was rethrown
+    detail::scope_node* cancels_; // itself, or the region of the body of its with_group
+    bool thrown_ = false;         // the first failure was rethrown
     std::source_location where_;
     mutable detail::lock lock_; // guards what follows
     std::size_t limit_ = 0;

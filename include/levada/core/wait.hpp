@@ -16,6 +16,9 @@ public:
     [[nodiscard]] bool retire(std::uint32_t winner) noexcept override;
     void describe(std::string& out) const override;
     [[nodiscard]] bool answer_cancel(const cancel_node& current) noexcept override;
+    [[nodiscard]] bool answered_cancel(std::uint32_t winner, const cancel_node& current) noexcept override {
+        return winner < arms().size() && arms()[winner]->answered_cancel(0, current);
+    }
 
     /// Commits one of the arms, or parks on all of them; false when one has committed.
     /// `in_order`: the first ready one is taken, else any with equal chances. `otherwise`: the index to take

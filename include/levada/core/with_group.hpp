@@ -24,7 +24,7 @@ public:
     template <class P>
     bool await_suspend(std::coroutine_handle<P> h) {
         control& task = h.promise().owner();
-        this->enter(node_kind::group, task, h.promise());
+        this->enter(node_kind::scope, task, h.promise());
         group_.emplace(this->node(), where_);
         return this->start(task, [this]() -> decltype(auto) { return std::invoke(body_, *group_); });
     }
@@ -46,8 +46,9 @@ private:
     bool body_done(control&, bool) noexcept override {
         // The first failure stops the others; a body that ended well waits for them.
         if (this->threw()) group_->cancel();
-        return !this->node().await_idle();
+        return !group_->await_idle();
     }
+    bool cut_short() const noexcept override { return group_->was_cut(); }
 
     F body_;
     std::source_location where_;
