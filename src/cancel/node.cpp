@@ -143,9 +143,9 @@ void cancel_node::count() noexcept {
     live_.store(live_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
-void cancel_node::uncount(after_unlock& todo) noexcept {
+void cancel_node::uncount(after_unlock& todo, bool cancelled_task) noexcept {
     // A region, or a task, that lingered for its last task ends with it: one less in what counted it.
-    for (cancel_node* n = this; n->one_less(todo);) {
+    for (cancel_node* n = this; n->one_less(todo, cancelled_task);) {
         if (n->kind == node_kind::task) {
             n = n->take_counted() ? n->parent : &static_cast<task_node*>(n)->home()->root();
         } else {
@@ -156,15 +156,14 @@ void cancel_node::uncount(after_unlock& todo) noexcept {
     }
 }
 
-bool cancel_node::one_less(after_unlock& todo) noexcept {
+bool cancel_node::one_less(after_unlock& todo, bool cancelled_task) noexcept {
     lock_guard guard(lock_);
-    const std::uint32_t left = live_.load(std::memory_order_relaxed) - 1;
+    const std::uint32_t left = (live_.load(std::memory_order_relaxed) - 1) | (cancelled_task ? cut : 0);
     if ((left & counted) != 0) {
         live_.store(left, std::memory_order_release);
         return false;
     }
-    live_.store((left & awaited) && marked_.load(std::memory_order_relaxed) ? cut : 0,
-                std::memory_order_release);
+    live_.store(left & cut, std::memory_order_release);
     for (tree_entry* e = children_.front(); e; e = children_.next(*e)) {
         if (e->kind != node_kind::on_idle) continue;
         arm& a = static_cast<tree_waiter*>(e)->target;
@@ -180,7 +179,7 @@ bool cancel_node::await_idle() noexcept {
     lock_guard guard(lock_);
     const std::uint32_t n = live_.load(std::memory_order_relaxed);
     if ((n & counted) == 0) return false;
-    live_.store((n & ~cut) | awaited, std::memory_order_release);
+    live_.store(n | awaited, std::memory_order_release);
     return true;
 }
 

@@ -224,7 +224,7 @@ void control::end() noexcept {
     const bool more = fire_end(todo);
     // With tasks that it started and nobody has joined, it counts on until the last of them has ended: those
     // who wait for this one before they unwind, and the loop's shutdown, wait for them too.
-    if (!linger()) (take_counted() ? *parent : home()->root()).uncount(todo);
+    if (!linger()) (take_counted() ? *parent : home()->root()).uncount(todo, has(task_flag::cancelled));
     // What hangs below still (tasks that were detached, tokens) keeps its way to the tokens above.
     if (!more) leave();
     todo.run();

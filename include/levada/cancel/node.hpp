@@ -86,7 +86,7 @@ public:
     void leave() noexcept;
     /// One live task more, and one less; the last one wakes who waits for `live() == 0`.
     void count() noexcept;
-    void uncount(after_unlock& todo) noexcept;
+    void uncount(after_unlock& todo, bool cancelled_task = false) noexcept;
 
     /// Hangs a waiting leaf; true when what it waits for is already so.
     [[nodiscard]] bool link(tree_waiter& w) noexcept;
@@ -102,7 +102,7 @@ public:
     }
     /// Tells the task that owns this node, by posting it, when live() next becomes 0; false if it is now.
     [[nodiscard]] bool await_idle() noexcept;
-    /// After such a wait: whether a cancel was there before the last task had ended.
+    /// Whether one of its tasks has ended by unwinding.
     [[nodiscard]] bool was_cut() const noexcept { return (live_.load(std::memory_order_acquire) & cut) != 0; }
     /// This node ends before its live tasks: the last of them then uncounts it where it was counted. False if
     /// there are none.
@@ -126,7 +126,7 @@ private:
     [[nodiscard]] cancel_node* unhook() noexcept;
     bool mark(std::error_code why) noexcept;
     void deliver(after_unlock& todo) noexcept;
-    [[nodiscard]] bool one_less(after_unlock& todo) noexcept;
+    [[nodiscard]] bool one_less(after_unlock& todo, bool cancelled_task) noexcept;
 
     // Small things first: they fill the tail of tree_entry, and a parked task has to be small.
     std::atomic<bool> marked_{false};
