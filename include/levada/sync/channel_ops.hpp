@@ -199,7 +199,9 @@ public:
             lock_guard guard(state()->mutex());
             while (n < max_ && out_->size() < out_->capacity()) {
                 recv_arm<T> one(this->on_);
-                if (!state()->take_now(one, ready)) break;
+                const bool took = state()->take_now(one, ready);
+                asm volatile("" : : "r"(&one) : "memory"); // as in try_recv
+                if (!took) break;
                 out_->push_back(std::move(one.value()));
                 ++n;
             }
