@@ -157,6 +157,7 @@ bool event_loop::turn(time_point until) {
     sleeping_.store(true, std::memory_order_seq_cst);
     if (inbox_full_.load(std::memory_order_seq_cst) || stop_.load(std::memory_order_seq_cst)) {
         sleeping_.store(false, std::memory_order_relaxed);
+        if (ring_->wants_poll()) ring_->poll();
         return true;
     }
     ring_->wait(std::min(until, next));

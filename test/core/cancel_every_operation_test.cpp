@@ -312,6 +312,8 @@ TEST_TASK("an operation cancelled after it has committed returns to its caller")
     for (const row& r : rows()) {
         INFO(r.name);
         auto s = r.make();
+        // with_group has no one moment of commit: a cancel between its tasks' last steps may cut one of them.
+        if (std::string_view(r.name) == "with_group") continue;
         if (s->parks() && s->can_complete()) co_await cancel_after_commit(*s);
     }
 }

@@ -14,25 +14,27 @@ namespace levada {
 namespace detail {
 
 template <class J, class R, class F>
-task<> pool_worker(recv_channel<J> jobs, send_channel<R> results, F& f) {
+task<> pool_worker(task_group& pool, recv_channel<J> jobs, send_channel<R> results, F& f) {
     using returned = std::invoke_result_t<F&, J>;
     while (auto job = co_await jobs.recv()) {
         if constexpr (is_task<returned>) {
             auto value = co_await std::invoke(f, std::move(*job));
             auto sent = co_await results.send(std::move(value));
-            if (!sent) co_return;
+            if (!sent) break;
         } else {
             auto sent = co_await results.emplace(std::invoke(f, std::move(*job)));
-            if (!sent) co_return;
+            if (!sent) break;
         }
     }
+    if (results.closed()) pool.cancel(); // nobody wants what the others wait for
 }
 
 template <class J, class R, class F>
 task<> run_pool(std::size_t n, recv_channel<J> jobs, send_channel<R> results, F f) {
     defer done([&] { results.close(); });
     auto body = [&](task_group& g) -> task<> {
-        for (std::size_t i = 0; i < n; ++i) g.go(pool_worker<J, R, F>, jobs, results, std::ref(f));
+        for (std::size_t i = 0; i < n; ++i)
+            g.go(pool_worker<J, R, F>, std::ref(g), jobs, results, std::ref(f));
         co_return;
     };
     co_await with_group(std::ref(body));
