@@ -11,7 +11,7 @@ namespace levada {
 result<socket_address> socket_address::parse(std::string_view text) {
     const auto bad = [] { return fail(std::make_error_code(std::errc::invalid_argument)); };
     const std::size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos) return bad();
+    if (colon == std::string_view::npos || text.find('\0') != std::string_view::npos) return bad();
     std::string_view host = text.substr(0, colon);
     const std::string_view digits = text.substr(colon + 1);
     std::uint16_t port = 0;

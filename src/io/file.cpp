@@ -136,8 +136,10 @@ task<result<std::string>> read_file(std::string path) {
 
 task<result<void>> write_file(std::string path, std::string bytes) {
     static std::atomic<unsigned> number{0};
-    const std::string beside =
-        path + ".levada-" + std::to_string(::getpid()) + "-" + std::to_string(number.fetch_add(1));
+    const std::size_t slash =
+        path.rfind('/'); // a short name of its own: the file's may be as long as names get
+    const std::string beside = path.substr(0, slash == std::string::npos ? 0 : slash + 1) + ".levada-" +
+                               std::to_string(::getpid()) + "-" + std::to_string(number.fetch_add(1));
     bool made = false;
     defer clean_up([&] {
         if (made) ::unlink(beside.c_str());

@@ -25,6 +25,10 @@ bool interrupted(int answer) noexcept { return answer == -EINTR || answer == -EA
 bool stream_read_op::try_commit(work_list&) noexcept {
     auto& kept = stream_->kept;
     if (kept.empty()) {
+        if (stream_->kept_error != 0) {
+            failed_ = std::exchange(stream_->kept_error, 0);
+            return true;
+        }
         if (!to_.empty()) return false;
         at_once_ = 0;
         return true;
@@ -48,11 +52,13 @@ void stream_read_op::prepare(io_uring_sqe& sqe) noexcept {
 bool stream_read_op::again(int answer) noexcept { return interrupted(answer); }
 
 void stream_read_op::lost(int answer) noexcept {
-    if (answer <= 0) return; // an end or an error comes again
+    if (answer < 0) stream_->kept_error = answer; // the system tells an error once
+    if (answer <= 0) return;                      // an end comes again
     stream_->kept.insert(stream_->kept.end(), to_.begin(), to_.begin() + answer);
 }
 
 result<std::size_t> stream_read_op::take() noexcept {
+    if (failed_ != 0) return system_failure(failed_);
     if (at_once_) return *at_once_;
     if (answer() < 0) return system_failure(answer());
     return static_cast<std::size_t>(answer());

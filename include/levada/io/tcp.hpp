@@ -26,6 +26,7 @@ struct stream_state {
     descriptor fd;
     std::vector<std::byte> kept; // what a read that came too late had received
     std::size_t kept_read = 0;
+    int kept_error = 0;  // negated errno that a losing read was told; after what is kept
     bool broken = false; // a write was cut short: the peer has part of it
 };
 
@@ -46,6 +47,7 @@ private:
     stream_state* stream_;
     std::span<std::byte> to_;
     std::optional<std::size_t> at_once_;
+    int failed_ = 0;
 };
 
 class [[nodiscard]] stream_write_op final : public kernel_awaitable<stream_write_op> {
