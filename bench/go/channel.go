@@ -388,8 +388,12 @@ func main() {
 	runtime.GOMAXPROCS(1)
 	for _, c := range cases {
 		if strings.Contains(c.name, *only) {
+			n := int(float64(c.size) * *scale)
+			if n < 10 {
+				n = 10
+			}
 			runtime.GC()
-			fmt.Printf("%s\t%.2f\n", c.name, c.run(max(10, int(float64(c.size)**scale))))
+			fmt.Printf("%s\t%.2f\n", c.name, c.run(n))
 		}
 	}
 }

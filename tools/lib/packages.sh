@@ -20,10 +20,13 @@ find_clang() { # the clang++ to build with: 19, else one that is new enough
 
 clang_major() { "$1" -dumpversion | cut -d. -f1; }
 
-find_clang_format() {
+find_clang_format() { # of version 19, whose form the sources have: others break lines elsewhere
     local name
     for name in clang-format-19 clang-format; do
-        if command -v "$name"; then return; fi
+        if command -v "$name" >/dev/null && [[ $("$name" --version) == *" version 19."* ]]; then
+            echo "$name"
+            return
+        fi
     done
     return 1
 }
