@@ -43,8 +43,9 @@ void control::run() noexcept {
     task_run here;
     thread_context* const known = home()->context();
     thread_context& thread = known ? *known : this_thread();
-    const thread_context saved = thread;
-    thread = {home(), this};
+    executor* const outside = thread.on; // where no enter_executor has said it
+    thread.on = home();
+    thread.task = this;
 
     frame_handle frame;
     operation* const op = parked_on_;
@@ -53,20 +54,19 @@ void control::run() noexcept {
             if (has(task_flag::kernel)) [[unlikely]] {
                 if (!op->retire(winner())) {
                     set(task_flag::retiring); // posted again when the kernel has let go
-                    thread = saved;
+                    thread = {outside, nullptr};
                     return;
                 }
                 clear(task_flag::kernel);
             }
             if (is_cancelled() && op->answered_cancel(winner(), *current())) set(task_flag::told);
-            set_running();
-            on_ = &here;
+            on_ = &here; // the word stays `claimed`: nobody can claim it again before the next park
             frame = leaf_;
             break;
         case park_state::cancelled:
             if (!op->withdraw()) {
                 set(task_flag::retiring);
-                thread = saved;
+                thread = {outside, nullptr};
                 return;
             }
             clear(task_flag::kernel);
@@ -104,7 +104,7 @@ void control::run() noexcept {
             case step::unwind: frame = unwind(); break;
         }
     }
-    thread = saved;
+    thread = {outside, nullptr};
 }
 
 frame_handle control::first_frame() noexcept {
@@ -139,6 +139,7 @@ frame_handle control::leave_body(frame_handle body) noexcept {
         return nullptr;
     }
     boundary& site = site_of(*n);
+    set_running();
     if (!site.body_ended(*this, false)) return nullptr;
     pop_scope();
     return site.caller().frame();
@@ -177,6 +178,7 @@ bool control::await_children(cancel_node& outermost) noexcept {
 
 frame_handle control::unwind() noexcept {
     set(task_flag::unwinding);
+    set_running();
     for (;;) {
         // The outermost cancelled region that is not behind a shield.
         cancel_node* target = nullptr;
@@ -280,6 +282,7 @@ bool control::answer_or_unwind(frame_handle leaf, operation& op) noexcept {
 
 void control::yield(frame_handle leaf) noexcept {
     leaf_ = leaf;
+    set_running();
     home()->post(*this);
 }
 

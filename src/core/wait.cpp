@@ -77,12 +77,14 @@ bool any_of::answer_cancel(const cancel_node& current) noexcept {
 std::uint32_t any_of::settle() noexcept {
     if (winner_ == no_arm) {
         winner_ = task_->winner();
-        for (arm* a : arms()) a->unlink();
+        const auto all = arms();
+        for (std::uint32_t i = 0; i < all.size(); ++i)
+            if (i != winner_ || !all[i]->unlinked_by_claim()) all[i]->unlink();
     }
     return winner_;
 }
 
-bool any_of::wait(control& task, frame_handle leaf, bool in_order, std::uint32_t otherwise) noexcept {
+bool any_of::wait(control& task, frame_handle leaf, std::size_t alike, std::uint32_t otherwise) noexcept {
     task_ = &task;
     if (task.is_cancelled()) [[unlikely]]
         return !task.answer_or_unwind(leaf, *this);
@@ -93,7 +95,8 @@ bool any_of::wait(control& task, frame_handle leaf, bool in_order, std::uint32_t
     work_list ready;
     for (std::uint32_t i = 0; i < n; ++i) {
         // Fisher and Yates, as far as it is needed.
-        if (!in_order && i + 1 < n) std::swap(order[i], order[i + task.home()->random(n - i)]);
+        if (i + 1 < alike)
+            std::swap(order[i], order[i + task.home()->random(static_cast<std::uint32_t>(alike) - i)]);
         if (!try_alone(*all[order[i]], ready)) continue;
         winner_ = order[i];
         post_all(ready);
@@ -139,6 +142,27 @@ bool any_of::park_on_all(control& task, frame_handle leaf, std::span<arm* const>
     }
     publish(task);
     release_all();
+    return true;
+}
+
+bool any_of::park_alone(control& task, frame_handle leaf, bool in_order) noexcept {
+    task_ = &task;
+    const auto all = arms();
+    const auto n = static_cast<std::uint32_t>(all.size());
+    task.parks(leaf, *this);
+    task.begin_arming();
+    // Who is served first on one channel is chance, too.
+    std::uint32_t i = in_order || n < 2 ? 0 : task.home()->random(n);
+    for (std::uint32_t left = n; left != 0; --left) {
+        all[i]->who = &task;
+        all[i]->index = i;
+        if (all[i]->link()) {
+            (void)task.claim(i);
+            break;
+        }
+        if (++i == n) i = 0;
+    }
+    publish(task);
     return true;
 }
 

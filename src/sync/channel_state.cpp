@@ -5,10 +5,14 @@
 namespace levada::detail {
 
 void channel_arm::unlink() noexcept {
-    if (!holds_) return;
-    lock_guard guard(on_->lock_);
-    if (std::exchange(linked_, false))
-        (role == channel_role::receiver ? on_->receivers_ : on_->senders_).erase(*this);
+    if (!std::exchange(linked_, false)) return;
+    channel_base& ch = *on_; // alive: we are linked
+    ch.lock_.acquire();
+    if (ghost_) --ch.ghosts_;
+    else (role == channel_role::receiver ? ch.receivers_ : ch.senders_).erase(*this);
+    const bool last = ch.orphan_ && !ch.anything_linked();
+    ch.lock_.release();
+    if (last) ch.destroy();
 }
 
 void channel_arm::describe(std::string& out) const {
@@ -28,8 +32,8 @@ channel_arm* channel_base::claim_later_sender(work_list& ready) noexcept {
         channel_arm* const following = senders_.next(*a);
         if (a->role == channel_role::sender) {
             senders_.erase(*a);
-            a->linked_ = false;
             if (a->who->claim(a->index, ready)) return a;
+            make_ghost(*a);
         }
         a = following;
     }
@@ -44,10 +48,21 @@ bool channel_base::close(std::error_code why) noexcept {
         reason_ = why;
         closed_.store(true, std::memory_order_release);
         for (auto* queue : {&receivers_, &senders_})
-            while (channel_arm* a = claim_first(*queue, ready)) a->status = channel_status::closed;
+            while (channel_arm* a = claim_first(*queue, ready)) {
+                a->status = channel_status::closed;
+                a->hold(); // for the reason
+            }
     }
     post_all(ready);
     return true;
+}
+
+void channel_base::last_handle_gone() noexcept {
+    lock_.acquire();
+    orphan_ = anything_linked();
+    const bool gone = !orphan_;
+    lock_.release();
+    if (gone) destroy();
 }
 
 } // namespace levada::detail

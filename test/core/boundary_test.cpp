@@ -2,6 +2,7 @@
 
 #include <support.hpp>
 
+#include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include <levada/sync/channel.hpp>
+#include <levada/sync/select.hpp>
 #include <levada/sync/timer.hpp>
 
 using namespace levada;
@@ -336,4 +338,79 @@ TEST_TASK("a bounded operation under the task's own token unwinds") {
     h.cancel();
     auto r = co_await h.join();
     REQUIRE(r.error() == errc::cancelled);
+}
+
+TEST_TASK("a select under a timeout gives its result or timed_out, and withdraws every arm") {
+    channel<int> a(1), b(1);
+    auto none = co_await with_timeout(1ms, select(a.recv(), b.recv()));
+    REQUIRE(none.error() == errc::timed_out);
+    REQUIRE(a.try_send(1));
+    auto first =
+        co_await with_timeout(0ms, select(a.recv(), b.recv())); // ready: taken after the deadline too
+    REQUIRE(first.has_value());
+    REQUIRE(test_support::holds(first->get<0>(), 1));
+    auto feeder = spawn(
+        [](send_channel<int> to) -> task<> {
+            co_await sleep_for(1ms);
+            auto sent = co_await to.send(2);
+            CHECK(sent);
+        },
+        b);
+    auto second = co_await with_timeout(1h, select(a.recv(), b.recv()));
+    REQUIRE(second.has_value());
+    REQUIRE(second->index() == 1);
+    auto fed = co_await feeder.join();
+    REQUIRE(fed);
+    REQUIRE(a.try_send(3));
+    REQUIRE(a.size() == 1); // nobody waits there any more
+}
+
+TEST_TASK("a select under a cancelled token does nothing though its arms are ready") {
+    channel<int> a(1), b(1);
+    REQUIRE(a.try_send(1));
+    REQUIRE(b.try_send(1));
+    cancel_source src;
+    src.cancel(unreachable);
+    auto r = co_await with_token(src.token(), select(a.recv(), b.recv()));
+    REQUIRE(r.error() == std::errc::host_unreachable);
+    REQUIRE(a.size() + b.size() == 2);
+}
+
+TEST_TASK("or_cancelled around a select is empty when its task was cancelled, and no arm was taken") {
+    channel<int> a(1), b(1);
+    auto h = spawn(
+        [](channel<int> x, channel<int> y) -> task<bool> {
+            auto s = co_await or_cancelled(select(x.recv(), y.recv()));
+            co_return s.has_value();
+        },
+        a, b);
+    co_await test_support::until_parked(h);
+    h.cancel();
+    auto took = co_await h.join();
+    REQUIRE(test_support::holds(took, false));
+    REQUIRE(a.try_send(1));
+    REQUIRE(a.size() == 1);
+}
+
+TEST_TASK("ready arms of a select under a timeout are taken alike") {
+    channel<int> a(1), b(1);
+    int first = 0;
+    constexpr int n = 10'000;
+    for (int i = 0; i < n; ++i) {
+        static_cast<void>(a.try_send(1));
+        static_cast<void>(b.try_send(1));
+        auto s = co_await with_timeout(1h, select(a.recv(), b.recv()));
+        REQUIRE(s.has_value());
+        if (s->index() == 0) ++first;
+    }
+    REQUIRE(std::abs(first - n / 2) < 245); // 4.9 standard deviations of 50
+}
+
+TEST_TASK("a select as an arm of a select gives its own result") {
+    channel<int> a(1), b(1), c(1);
+    REQUIRE(b.try_send(7));
+    auto s = co_await select(c.recv(), select(a.recv(), b.recv()));
+    REQUIRE(s.index() == 1);
+    REQUIRE(s.get<1>().index() == 1);
+    REQUIRE(test_support::holds(s.get<1>().get<1>(), 7));
 }

@@ -12,6 +12,7 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -379,4 +380,72 @@ TEST_CASE("values still buffered are destroyed with the last handle of their cha
         }
         CHECK(ticket::alive == 0);
     }
+}
+
+TEST_TASK("a channel whose last handle goes while a task waits on it lives on until that task has let go") {
+    for (const bool by_cancel : {false, true}) {
+        std::optional<channel<std::shared_ptr<int>>> ch(std::in_place);
+        auto h = spawn(
+            [](std::optional<channel<std::shared_ptr<int>>>& c) -> task<bool> {
+                auto r = co_await with_timeout(1ms, c->recv());
+                co_return r.error() == errc::timed_out;
+            },
+            std::ref(ch));
+        co_await test_support::until_parked(h);
+        ch.reset();
+        if (by_cancel) h.cancel();
+        auto timed_out = co_await h.join();
+        if (by_cancel) REQUIRE(timed_out.error() == errc::cancelled);
+        else REQUIRE(test_support::holds(timed_out, true));
+    }
+}
+
+TEST_TASK("a select that another channel won lets go of one whose last handle has gone meanwhile") {
+    for (const bool pass_over : {false, true}) {
+        channel<int> winner;
+        std::optional<channel<int>> other(std::in_place);
+        auto h = spawn(
+            [](channel<int> w, std::optional<channel<int>>& o) -> task<std::size_t> {
+                auto s = co_await select(w.recv(), o->recv());
+                co_return s.index();
+            },
+            winner, std::ref(other));
+        co_await test_support::until_parked(h);
+        REQUIRE(winner.try_send(1));                 // claimed, and not resumed yet
+        if (pass_over) REQUIRE(!other->try_send(2)); // finds the claimed arm, and passes it over
+        other.reset();
+        auto index = co_await h.join();
+        REQUIRE(test_support::holds(index, 0u));
+    }
+}
+
+TEST_TASK("a receiver woken by a close gets the reason though the channel's last handle has gone") {
+    std::optional<channel<int>> ch(std::in_place);
+    auto h = spawn(
+        [](std::optional<channel<int>>& c) -> task<std::error_code> {
+            auto r = co_await c->recv();
+            co_return r.error();
+        },
+        std::ref(ch));
+    co_await test_support::until_parked(h);
+    ch->close(std::make_error_code(std::errc::host_unreachable));
+    ch.reset();
+    auto why = co_await h.join();
+    REQUIRE(test_support::holds(why, std::make_error_code(std::errc::host_unreachable)));
+}
+
+TEST_TASK("a place that was handed to a waiting reservation keeps its channel, whose last handle has gone") {
+    std::optional<channel<int>> ch(std::in_place, 1);
+    REQUIRE(ch->try_send(1));
+    auto h = spawn(
+        [](std::optional<channel<int>>& c) -> task<bool> {
+            auto place = co_await c->reserve();
+            co_return place && place->send(2).has_value();
+        },
+        std::ref(ch));
+    co_await test_support::until_parked(h);
+    REQUIRE(ch->try_recv());
+    ch.reset();
+    auto sent = co_await h.join();
+    REQUIRE(test_support::holds(sent, true));
 }

@@ -22,7 +22,7 @@
 namespace levada::detail {
 
 enum class park_state : std::uint8_t {
-    running,   // runs, or is ready to
+    running,   // runs, or is ready to; once it has parked and was claimed, the word stays `claimed` instead
     arming,    // links its operations; may be claimed, by one who then does not post it
     parked,    // waits; may be claimed
     claimed,   // an operation completed; `winner` says which arm
@@ -54,6 +54,17 @@ public:
     [[nodiscard]] bool publish() noexcept { return swap_state(park_state::arming, park_state::parked); }
     /// Arms and publishes at once, under the lock of the one thing that is waited for.
     void park() noexcept { store_first(park_state::parked); }
+    /// The same, and the claim of one that is parked, while the process has one thread.
+    void park_alone() noexcept {
+        word_.store(next_epoch() | raw(park_state::parked), std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool claim_alone(std::uint32_t arm) noexcept {
+        const auto w = word_.load(std::memory_order_relaxed);
+        if (state_of(w) != park_state::parked) return false;
+        word_.store((w & epoch_bits) | (std::uint64_t(arm) << 8) | raw(park_state::claimed),
+                    std::memory_order_relaxed);
+        return true;
+    }
     /// Takes back a park that nobody has claimed.
     [[nodiscard]] bool unpark() noexcept { return swap_state(park_state::parked, park_state::running); }
     /// A kernel operation that was to be withdrawn had completed: the cancel came too late.
@@ -110,12 +121,17 @@ protected:
     void set_home(executor& e) noexcept { home_ = &e; }
 
 private:
+    [[nodiscard]] std::uint64_t next_epoch() const noexcept {
+        return (word_.load(std::memory_order_relaxed) & epoch_bits) + (std::uint64_t(1) << 32);
+    }
     void store_first(park_state s) noexcept {
-        const auto epoch = (word_.load(std::memory_order_relaxed) & epoch_bits) + (std::uint64_t(1) << 32);
+        const auto epoch = next_epoch();
         // Sequentially consistent against a canceller on another thread, who marks the token and then reads
         // this word, while we store this word and then read the token's mark: one of us sees the other.
-        word_.store(epoch | raw(s),
-                    single_threaded() ? std::memory_order_relaxed : std::memory_order_seq_cst);
+        // (Two stores: g++ takes an order that is not a constant for the strongest.)
+        if (single_threaded()) [[likely]]
+            word_.store(epoch | raw(s), std::memory_order_relaxed);
+        else word_.store(epoch | raw(s), std::memory_order_seq_cst);
     }
     void set(park_state s) noexcept {
         const auto w = word_.load(std::memory_order_relaxed);
@@ -136,14 +152,20 @@ private:
     executor* home_;
 };
 
+/// Makes a parker that was claimed ready, while the process has one thread, which is the loop's own.
+inline void post_alone(parker& p) noexcept {
+    if (work_list* direct = p.home()->direct()) [[likely]]
+        direct->push(p);
+    else p.home()->post(p);
+}
+
 /// Posts every work of a list to the home of its parker. The list holds parkers only.
 inline void post_all(work_list& ready) noexcept {
     while (work* w = ready.pop()) {
-        executor* const home = static_cast<parker*>(w)->home();
-        // The only thread is the loop's own.
-        if (work_list* direct = single_threaded() ? home->direct() : nullptr) [[likely]]
-            direct->push(*w);
-        else home->post(*w);
+        auto& p = static_cast<parker&>(*w);
+        if (single_threaded()) [[likely]]
+            post_alone(p);
+        else p.home()->post(p);
     }
 }
 
@@ -186,8 +208,10 @@ public:
     [[nodiscard]] virtual bool try_commit(work_list& ready) noexcept = 0;
     /// Begins to wait, with `shared_lock` held if there is one. True when it turned out to be ready.
     [[nodiscard]] virtual bool link() noexcept = 0;
-    /// Stops waiting, if it still does; takes its lock itself.
+    /// Stops waiting, if it still does; takes its lock itself. Not called for an arm that was claimed and
+    /// that its claimer has unlinked, and which may have nothing left to unlink from.
     virtual void unlink() noexcept = 0;
+    [[nodiscard]] virtual bool unlinked_by_claim() const noexcept { return false; }
     [[nodiscard]] bool withdraw() noexcept override {
         unlink();
         return true;

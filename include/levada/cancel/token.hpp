@@ -22,6 +22,7 @@ public:
         : node_(std::exchange(other.node_, nullptr)), waiter_(node_kind::on_cancel, *this) {}
     ~done_op();
 
+    [[nodiscard]] bool may_commit() const noexcept { return node_ && node_->cancelled(); }
     bool try_commit(work_list&) noexcept override;
     bool link() noexcept override;
     void unlink() noexcept override;

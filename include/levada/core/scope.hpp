@@ -1,10 +1,12 @@
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <concepts>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -12,6 +14,7 @@
 
 #include <levada/base/errc.hpp>
 #include <levada/base/result.hpp>
+#include <levada/base/small_array.hpp>
 #include <levada/cancel/callback.hpp>
 #include <levada/cancel/token.hpp>
 #include <levada/core/boundary.hpp>
@@ -121,18 +124,51 @@ public:
     }
 };
 
+/// An operation that lists several arms, as select does. (One with an `otherwise` never waits, and does not.)
 template <class Op>
-concept arm_operation = std::derived_from<std::remove_cvref_t<Op>, arm> &&
-                        std::derived_from<std::remove_cvref_t<Op>, awaitable_tag>;
-/// An operation of several arms, as select: it lists them.
+concept arms_operation = std::derived_from<std::remove_cvref_t<Op>, awaitable_tag> &&
+                         requires(std::remove_cvref_t<Op>& op, arm** at) {
+                             { op.arm_count() } -> std::convertible_to<std::size_t>;
+                             { op.list_arms(at) } -> std::same_as<arm**>;
+                         };
 template <class Op>
-concept arms_operation = requires(std::remove_cvref_t<Op>& op) {
-    { op.arm_count() } -> std::convertible_to<std::size_t>;
-    op.list_arms(std::declval<arm**>());
-};
+concept arm_operation = arms_operation<Op> || (std::derived_from<std::remove_cvref_t<Op>, arm> &&
+                                               std::derived_from<std::remove_cvref_t<Op>, awaitable_tag>);
 
 template <class Op>
 using outcome_of = typename std::remove_cvref_t<Op>::outcome;
+
+/// An operation inside another one: its arms, and its outcome once one of them has committed.
+template <class Op>
+class inner_op {
+public:
+    explicit inner_op(Op&& op) : op_(std::move(op)) {}
+
+    [[nodiscard]] std::size_t size() const noexcept {
+        if constexpr (arms_operation<Op>) return op_.arm_count();
+        else return 1;
+    }
+    arm** list(arm** at) {
+        if constexpr (arms_operation<Op>) return op_.list_arms(at);
+        else return *at = &op_, at + 1;
+    }
+    decltype(auto) take(std::uint32_t winner) {
+        if constexpr (arms_operation<Op>) return op_.take(winner);
+        else return static_cast<void>(winner), op_.take();
+    }
+    // What the kernel finished after a limit had won is reported as done.
+    void keep_late() noexcept {
+        if constexpr (requires { op_.keep_late(); }) op_.keep_late();
+    }
+    [[nodiscard]] bool came_late() noexcept {
+        if constexpr (requires { op_.came_late(); }) return op_.came_late();
+        else return false;
+    }
+    [[nodiscard]] Op&& release() noexcept { return std::move(op_); }
+
+private:
+    Op op_;
+};
 
 /// An operation that ends with a code when another arm, a timer or a token, comes first.
 template <class Op, class Limit>
@@ -140,43 +176,46 @@ class [[nodiscard]] bounded_op final : public any_of, public awaitable_tag {
 public:
     bounded_op(Op&& op, Limit&& limit, bool limit_first)
         : op_(std::move(op)), limit_(std::move(limit)), limit_first_(limit_first) {
-        if constexpr (requires { op_.keep_late(); }) op_.keep_late();
+        op_.keep_late();
     }
     bounded_op(bounded_op&& other)
-        : bounded_op(std::move(other.op_), std::move(other.limit_), other.limit_first_) {}
+        : bounded_op(other.op_.release(), std::move(other.limit_), other.limit_first_) {}
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class P>
-    bool await_suspend(std::coroutine_handle<P> h) noexcept {
-        arms_ = limit_first_ ? std::array<arm*, 2>{&limit_, &op_} : std::array<arm*, 2>{&op_, &limit_};
-        return wait(h.promise().owner(), h.promise().frame(), true, no_arm);
+    bool await_suspend(std::coroutine_handle<P> h) {
+        list_.reset(op_.size() + 1);
+        // A limit that goes first and is reached already is the only arm.
+        first_ = limit_first_ && limit_.may_commit() ? op_.size() : 0;
+        *op_.list(list_.data()) = &limit_;
+        return wait(h.promise().owner(), h.promise().frame(), first_ == 0 ? op_.size() : 0, no_arm);
     }
     flat_result<outcome_of<Op>> await_resume() {
-        const bool limited = (settle() == 0) == limit_first_;
-        // What the kernel finished all the same is reported as done.
-        bool late = false;
-        if constexpr (requires { op_.came_late(); }) late = op_.came_late();
-        if (limited && !late) {
+        const std::uint32_t winner = settle();
+        if (winner + first_ == op_.size() && !op_.came_late()) {
             if constexpr (std::is_void_v<decltype(limit_.take())>)
                 return fail(make_error_code(errc::timed_out));
             else return fail(limit_.take());
         }
-        if constexpr (std::is_void_v<decltype(op_.take())>) {
-            op_.take();
+        if constexpr (std::is_void_v<decltype(op_.take(winner))>) {
+            op_.take(winner);
             return {};
         } else {
-            return op_.take();
+            return op_.take(winner);
         }
     }
     // A cancel of the task itself unwinds through, even if the token is the task's own.
     [[nodiscard]] bool answer_cancel(const cancel_node&) noexcept override { return false; }
 
 private:
-    std::span<arm* const> arms() const noexcept override { return arms_; }
-    Op op_;
+    std::span<arm* const> arms() const noexcept override {
+        return {list_.data() + first_, list_.size() - first_};
+    }
+    inner_op<Op> op_;
     Limit limit_;
     bool limit_first_;
-    std::array<arm*, 2> arms_{};
+    std::size_t first_ = 0;
+    small_array<arm*, 4> list_;
 };
 
 /// An operation that ends with nothing, instead of unwinding, when its task is cancelled.
@@ -188,29 +227,28 @@ public:
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class P>
-    bool await_suspend(std::coroutine_handle<P> h) noexcept {
-        arm_ = &op_;
-        return wait(h.promise().owner(), h.promise().frame(), true, no_arm);
+    bool await_suspend(std::coroutine_handle<P> h) {
+        list_.reset(op_.size());
+        (void)op_.list(list_.data());
+        return wait(h.promise().owner(), h.promise().frame(), op_.size(), no_arm);
     }
     auto await_resume() {
-        using value = decltype(op_.take());
+        using value = decltype(op_.take(0));
         if constexpr (std::is_void_v<value>) {
             if (cancelled_) return std::optional<std::monostate>();
-            (void)settle();
-            op_.take();
+            op_.take(settle());
             return std::optional<std::monostate>(std::in_place);
         } else {
             if (cancelled_) return std::optional<value>();
-            (void)settle();
-            return std::optional<value>(std::in_place, op_.take());
+            return std::optional<value>(std::in_place, op_.take(settle()));
         }
     }
     [[nodiscard]] bool answer_cancel(const cancel_node&) noexcept override { return cancelled_ = true; }
 
 private:
-    std::span<arm* const> arms() const noexcept override { return {&arm_, 1}; }
-    Op op_;
-    arm* arm_ = nullptr;
+    std::span<arm* const> arms() const noexcept override { return {list_.data(), list_.size()}; }
+    inner_op<Op> op_;
+    small_array<arm*, 4> list_;
     bool cancelled_ = false;
 };
 

@@ -16,6 +16,7 @@ public:
     timer_arm(timer_arm&& other) noexcept
         : at_(other.at_), after_(other.after_), relative_(other.relative_) {}
 
+    [[nodiscard]] bool may_commit() const noexcept { return !relative_ || after_ <= duration::zero(); }
     bool try_commit(work_list&) noexcept override;
     bool link() noexcept override;
     void unlink() noexcept override;

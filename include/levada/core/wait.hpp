@@ -21,15 +21,22 @@ public:
     }
 
     /// Commits one of the arms, or parks on all of them; false when one has committed.
-    /// `in_order`: the first ready one is taken, else any with equal chances. `otherwise`: the index to take
-    /// when none is ready, or `no_arm`.
-    [[nodiscard]] bool wait(control& task, frame_handle leaf, bool in_order,
+    /// Of the first `alike` arms any ready one is taken with equal chances; then the others, in order.
+    /// `otherwise`: the index to take when none is ready, or `no_arm`.
+    [[nodiscard]] bool wait(control& task, frame_handle leaf, std::size_t alike,
                             std::uint32_t otherwise) noexcept;
     /// Once resumed: which arm committed. All others have let go.
     [[nodiscard]] std::uint32_t settle() noexcept;
 
 protected:
     ~any_of() = default;
+    // While the process has one thread, for those who have looked at their arms themselves. `commits`: arm
+    // `winner` has. `park_alone`: none could.
+    [[nodiscard]] bool commits(control& task, frame_handle leaf, std::uint32_t winner) noexcept {
+        winner_ = winner;
+        return task.over_budget() && (task.yield(leaf), true);
+    }
+    [[nodiscard]] bool park_alone(control& task, frame_handle leaf, bool in_order) noexcept;
     /// The arms, whose storage belongs to the operation.
     [[nodiscard]] virtual std::span<arm* const> arms() const noexcept = 0;
 

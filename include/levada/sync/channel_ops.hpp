@@ -32,32 +32,37 @@ public:
         auto& self = static_cast<D&>(*this);
         promise_base& frame = h.promise();
         control& task = frame.owner();
-        lock* const l = self.shared_lock();
-        if (l && !task.is_cancelled()) [[likely]] {
-            l->acquire();
-            if (!self.commit_fast()) return commit_or_park(frame, *l);
-            l->release();
-            if (!task.over_budget()) [[likely]]
-                return false;
-            task.yield(frame.frame());
-            return true;
+        if (self.is_nil() || task.is_cancelled()) [[unlikely]]
+            return wait_for(task, frame.frame(), self);
+        if constexpr (requires { self.commit_alone(); }) {
+            if (single_threaded()) [[likely]] {
+                using enum alone;
+                const alone found = self.commit_alone();
+                if (found == done) return task.over_budget() && (task.yield(frame.frame()), true);
+                if (found == wait) {
+                    self.who = &task;
+                    self.index = 0;
+                    (void)self.link();
+                    task.parks(frame.frame(), self);
+                    task.park_alone();
+                    return true;
+                }
+            }
         }
-        return wait_for(task, frame.frame(), self); // cancelled, or a nil channel
+        return commit_or_park(frame);
     }
 
 private:
-    /// With the lock held, which it lets go.
-    [[nodiscard, gnu::noinline, gnu::flatten]] bool commit_or_park(promise_base& frame, lock& l) noexcept {
+    [[nodiscard, gnu::noinline, gnu::flatten]] bool commit_or_park(promise_base& frame) noexcept {
         auto& self = static_cast<D&>(*this);
         control& task = frame.owner();
+        lock& l = *self.shared_lock();
         work_list ready;
+        l.acquire();
         if (self.try_commit(ready)) {
             l.release();
             post_all(ready);
-            if (!task.over_budget()) [[likely]]
-                return false;
-            task.yield(frame.frame());
-            return true;
+            return task.over_budget() && (task.yield(frame.frame()), true);
         }
         self.who = &task;
         self.index = 0;
@@ -85,6 +90,12 @@ class [[nodiscard]] recv_op final : public recv_arm<stored<T>>, public channel_a
 public:
     using outcome = result<T>;
     using base::base;
+    [[nodiscard]] LEVADA_HOT alone commit_alone() noexcept {
+        return static_cast<channel_state<stored<T>>*>(this->on_)->recv_alone(*this);
+    }
+    [[nodiscard]] LEVADA_HOT bool may_commit() const noexcept {
+        return this->on_ && static_cast<channel_state<stored<T>>*>(this->on_)->may_recv();
+    }
     outcome await_resume() noexcept { return take(); }
     outcome take() noexcept {
         if (this->status != channel_status::done) return fail(this->on_->reason());
@@ -98,6 +109,12 @@ class send_op_base : public send_arm<stored<T>> {
 public:
     using outcome = result<void>;
     using send_arm<stored<T>>::send_arm;
+    [[nodiscard]] LEVADA_HOT alone commit_alone() noexcept {
+        return static_cast<channel_state<stored<T>>*>(this->on_)->send_alone(*this);
+    }
+    [[nodiscard]] LEVADA_HOT bool may_commit() const noexcept {
+        return this->on_ && static_cast<channel_state<stored<T>>*>(this->on_)->may_send();
+    }
     outcome await_resume() noexcept { return take(); }
     outcome take() noexcept {
         if (this->status != channel_status::done) return fail(errc::closed);
@@ -145,7 +162,6 @@ public:
         // Committed, but nobody asked: the task unwound through an outer select, or the outcome was dropped.
         if (status == channel_status::done) state()->free_reserved();
     }
-    [[nodiscard]] bool commit_fast() const noexcept { return false; }
     bool try_commit(work_list& ready) noexcept override {
         if (!on_) return false;
         if (on_->capacity() == 0) { // there is no room to reserve
@@ -178,9 +194,9 @@ public:
     recv_many_op(recv_many_op&& other) noexcept
         : recv_arm<T>(other.on_), out_(other.out_), max_(other.max_) {}
 
-    [[nodiscard]] bool commit_fast() const noexcept { return false; }
     bool try_commit(work_list& ready) noexcept override {
         if (!this->on_) return false;
+        this->hold(); // to take more, when it is resumed
         return max_ == 0 || state()->recv_now(*this, ready);
     }
     outcome await_resume() { return take(); }

@@ -9,6 +9,11 @@
 //    rendezvous.
 // 3. Once closed, nobody waits. Values that are still buffered can be received.
 // 4. Who waits is claimed first; its value moves after the claim; it is posted after the lock is let go.
+// 5. An arm that is linked keeps its channel alive without counting: the last handle leaves the channel to
+// the
+//    last arm if any is linked. An arm is linked while it stands in a queue, and as a ghost after it was
+//    found there to be claimed by others, until its task unlinks it. One that was claimed here is not linked
+//    any more; those that need their channel later (for the reason, for a place) are given a reference.
 // The lock guards everything but the count of handles and `closed_`/`reason_`, which are written once, reason
 // first. Under it only T's moves run, besides our own code.
 
@@ -38,6 +43,9 @@ class channel_base;
 
 enum class channel_role : std::uint8_t { receiver, sender, reservation };
 enum class channel_status : std::uint8_t { open, done, closed };
+/// What a look at a channel found while the process has one thread: committed, it takes more than a look (and
+/// nothing was changed), or it has to wait.
+enum class alone : std::uint8_t { done, hard, wait };
 
 /// An operation on a channel that may wait in one of its queues.
 class channel_arm : public arm, public list_hook {
@@ -47,6 +55,7 @@ public:
     [[nodiscard]] lock* shared_lock() const noexcept final;
     [[nodiscard]] bool link() noexcept final;
     void unlink() noexcept final;
+    [[nodiscard]] bool unlinked_by_claim() const noexcept final { return true; }
     void describe(std::string& out) const final;
 
 protected:
@@ -57,12 +66,16 @@ protected:
     channel_base* on_;
 
 public:
+    /// Keeps the channel until this arm goes.
+    void hold() noexcept;
+    [[nodiscard]] bool is_nil() const noexcept { return on_ == nullptr; }
     const channel_role role;
     channel_status status = channel_status::open;
 
 private:
-    bool linked_ = false; // stands in a queue; guarded by the channel's lock
-    bool holds_ = false;  // keeps the channel alive, from the first link on; the task's own
+    bool linked_ = false; // was linked, and not unlinked since; the task's own
+    bool ghost_ = false;  // is linked, but stands in no queue; guarded by the channel's lock
+    bool holds_ = false;  // has a reference on the channel
 };
 
 /// The part that does not depend on the type of the values.
@@ -74,10 +87,14 @@ public:
 
     void ref() noexcept { refs_.add(); }
     void unref() noexcept {
-        if (refs_.drop()) destroy();
+        if (refs_.drop()) last_handle_gone();
     }
 
-    [[nodiscard]] bool unique() const noexcept { return refs_.unique(); }
+    /// One handle, and nothing linked.
+    [[nodiscard]] bool unique() noexcept {
+        lock_guard guard(lock_);
+        return refs_.unique() && !anything_linked();
+    }
     bool close(std::error_code why) noexcept;
     [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
     [[nodiscard]] std::error_code reason() const noexcept { return closed() ? reason_ : std::error_code(); }
@@ -95,11 +112,10 @@ protected:
     virtual void destroy() noexcept = 0;
 
     /// Claims the longest waiting arm of a queue that still waits; it is out of the queue then.
-    [[nodiscard]] static channel_arm* claim_first(intrusive_list<channel_arm>& queue,
-                                                  work_list& ready) noexcept {
+    [[nodiscard]] channel_arm* claim_first(intrusive_list<channel_arm>& queue, work_list& ready) noexcept {
         while (channel_arm* a = queue.pop_front()) {
-            a->linked_ = false;
             if (a->who->claim(a->index, ready)) return a;
+            make_ghost(*a);
         }
         return nullptr;
     }
@@ -107,18 +123,28 @@ protected:
     [[nodiscard]] channel_arm* claim_sender(work_list& ready) noexcept {
         if (channel_arm* a = senders_.front(); a && a->role == channel_role::sender) [[likely]] {
             (void)senders_.pop_front();
-            a->linked_ = false;
             if (a->who->claim(a->index, ready)) [[likely]]
                 return a;
+            make_ghost(*a);
         }
         return claim_later_sender(ready);
     }
     [[nodiscard]] channel_arm* claim_later_sender(work_list& ready) noexcept;
+    void make_ghost(channel_arm& a) noexcept {
+        a.ghost_ = true;
+        ++ghosts_;
+    }
+    [[nodiscard]] bool anything_linked() const noexcept {
+        return ghosts_ != 0 || !receivers_.empty() || !senders_.empty();
+    }
+    void last_handle_gone() noexcept;
 
     friend class channel_arm;
     lock lock_;
     ref_count refs_{1};
     std::atomic<bool> closed_{false};
+    bool orphan_ = false; // without handles; the last linked arm destroys it
+    std::uint32_t ghosts_ = 0;
     ref_count senders_count_{1};
     ref_count receivers_count_{1};
     const std::size_t capacity_;
@@ -147,9 +173,6 @@ public:
     }
 
     bool try_commit(work_list& ready) noexcept override;
-    [[nodiscard]] bool commit_fast() noexcept {
-        return static_cast<channel_state<T>*>(this->on_)->recv_fast(*this);
-    }
     [[nodiscard]] T& value() noexcept { return value_; }
 
 private:
@@ -164,9 +187,6 @@ class send_arm : public channel_arm {
 public:
     send_arm(channel_base* on, T* value) noexcept : channel_arm(on, channel_role::sender), value_(value) {}
     bool try_commit(work_list& ready) noexcept override;
-    [[nodiscard]] bool commit_fast() noexcept {
-        return static_cast<channel_state<T>*>(this->on_)->send_fast(*this);
-    }
     T* value_;
 };
 
@@ -179,18 +199,50 @@ class channel_state final : public channel_base {
 public:
     explicit channel_state(std::size_t capacity) : channel_base(capacity), buffer_(capacity) {}
 
-    // With the lock held: the common case, in which nobody waits.
+    // While the process has one thread: the common cases, without the lock.
 
-    [[nodiscard]] bool recv_fast(recv_arm<T>& r) noexcept {
-        if (buffer_.size() == 0 || !senders_.empty()) return false;
-        r.put(buffer_.pop());
-        return true;
+    [[nodiscard]] LEVADA_HOT alone recv_alone(recv_arm<T>& r) noexcept {
+        if (buffer_.size() != 0) {
+            if (!senders_.empty()) return alone::hard;
+            r.put(buffer_.pop());
+            return alone::done;
+        }
+        if (channel_arm* s = senders_.front()) {
+            parker& waiter = *s->who;
+            if (s->role != channel_role::sender || !waiter.claim_alone(s->index)) [[unlikely]]
+                return alone::hard;
+            (void)senders_.pop_front();
+            r.put(std::move(*static_cast<send_arm<T>*>(s)->value_));
+            s->status = channel_status::done;
+            post_alone(waiter);
+            return alone::done;
+        }
+        return closed_.load(std::memory_order_relaxed) ? alone::hard : alone::wait;
     }
-    [[nodiscard]] bool send_fast(send_arm<T>& s) noexcept {
-        if (closed_.load(std::memory_order_relaxed) || !receivers_.empty() || !has_room()) return false;
+    [[nodiscard]] LEVADA_HOT alone send_alone(send_arm<T>& s) noexcept {
+        if (channel_arm* r = receivers_.front()) {
+            parker& waiter = *r->who;
+            if (!waiter.claim_alone(r->index)) [[unlikely]]
+                return alone::hard;
+            (void)receivers_.pop_front();
+            static_cast<recv_arm<T>*>(r)->put(std::move(*s.value_));
+            s.status = channel_status::done;
+            post_alone(waiter);
+            return alone::done;
+        }
+        if (closed_.load(std::memory_order_relaxed)) return alone::hard;
+        if (!has_room()) return alone::wait;
         buffer_.push(std::move(*s.value_));
         s.status = channel_status::done;
-        return true;
+        return alone::done;
+    }
+
+    /// Whether it is worth trying; false is certain.
+    [[nodiscard]] bool may_recv() const noexcept {
+        return buffer_.size() != 0 || !senders_.empty() || closed_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool may_send() const noexcept {
+        return has_room() || !receivers_.empty() || closed_.load(std::memory_order_relaxed);
     }
 
     // With the lock held. Each says whether the operation has committed; `closed` counts as that.
@@ -199,6 +251,7 @@ public:
         if (take_now(r, ready)) return true;
         if (!closed_.load(std::memory_order_relaxed)) return false;
         r.status = channel_status::closed;
+        r.hold(); // for the reason
         return true;
     }
     /// The same, but for the outcome `closed`.
@@ -242,6 +295,7 @@ public:
         if (!has_room()) return false;
         ++reserved_;
         a.status = channel_status::done;
+        a.hold();
         return true;
     }
 
@@ -285,9 +339,12 @@ private:
         while (has_room()) {
             channel_arm* a = claim_first(senders_, ready);
             if (!a) return;
-            if (a->role == channel_role::sender)
+            if (a->role == channel_role::sender) {
                 buffer_.push(std::move(*static_cast<send_arm<T>*>(a)->value_));
-            else ++reserved_;
+            } else {
+                ++reserved_;
+                a->hold();
+            }
             a->status = channel_status::done;
         }
     }
@@ -309,10 +366,14 @@ inline channel_arm::~channel_arm() {
     if (holds_) on_->unref();
 }
 
+inline void channel_arm::hold() noexcept {
+    if (!std::exchange(holds_, true)) on_->ref();
+}
+
 inline bool channel_arm::link() noexcept {
     if (!on_) return false; // a nil channel: never
-    if (!std::exchange(holds_, true)) on_->ref();
     linked_ = true;
+    ghost_ = false;
     (role == channel_role::receiver ? on_->receivers_ : on_->senders_).push_back(*this);
     return false;
 }

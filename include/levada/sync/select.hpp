@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <exception>
@@ -195,23 +196,96 @@ class [[nodiscard]] select_op final : public any_of, public awaitable_tag {
 public:
     using outcome = select_result<typename kept_outcome<Arms>::type...>;
 
-    explicit select_op(Arms&&... arms) : arms_(std::move(arms)...) {}
-    select_op(select_op&&) = delete;
+    template <class... A>
+    explicit select_op(std::in_place_t, A&&... arms) : arms_(std::forward<A>(arms)...) {}
+    select_op(select_op&& other) : arms_(std::move(other.arms_)) {}
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> h) {
+        control& task = h.promise().owner();
+        const frame_handle leaf = h.promise().frame();
+        if constexpr (looks_itself) {
+            if (single_threaded() && !task.is_cancelled()) [[likely]] {
+                const std::uint32_t winner = look_alone(*task.home());
+                if (winner != no_arm) return commits(task, leaf, winner);
+                list();
+                return park_alone(task, leaf, InOrder);
+            }
+        }
         list();
-        return wait(h.promise().owner(), h.promise().frame(), InOrder,
+        return wait(task, leaf, InOrder ? 0 : list_.size(),
                     defaults ? static_cast<std::uint32_t>(list_.size()) : no_arm);
     }
     outcome await_resume() {
         const std::size_t winner = settle();
-        return give<0>(winner == list_.size() ? none : winner);
+        return give<0>(winner == flat_size() ? none : winner);
     }
+
+    // As one of many: for `with_timeout` and the like, and for another select.
+    [[nodiscard]] std::size_t arm_count() const noexcept
+        requires(defaults == 0)
+    {
+        return flat_size();
+    }
+    arm** list_arms(arm** at) {
+        std::apply([&at](auto&... a) { ((at = add(at, a)), ...); }, arms_);
+        return at;
+    }
+    outcome take(std::size_t winner) { return give<0>(winner); }
 
 private:
     std::span<arm* const> arms() const noexcept override { return {list_.data(), list_.size()}; }
+
+    static constexpr bool looks_itself = !(many_arms<Arms> || ...) && sizeof...(Arms) <= 64;
+
+    // The first pass while the process has one thread: first a look, then a choice among the ready ones.
+    // Gives the arm that committed, the number of arms for `otherwise`, or `no_arm`.
+    std::uint32_t look_alone(executor& home) noexcept {
+        std::uint64_t ready = 0;
+        std::uint32_t n = 0;
+        const auto look = [&](auto& a) {
+            if constexpr (!is_otherwise<std::remove_cvref_t<decltype(a)>>) {
+                bool may = true;
+                if constexpr (requires { a.may_commit(); }) may = a.may_commit();
+                ready |= std::uint64_t(may) << n++;
+            }
+        };
+        std::apply([&](auto&... a) { (look(a), ...); }, arms_);
+        while (ready != 0) {
+            std::uint64_t rest = ready;
+            if constexpr (!InOrder)
+                if (const auto many = static_cast<std::uint32_t>(std::popcount(ready)); many > 1)
+                    for (std::uint32_t skip = home.random(many); skip != 0; --skip) rest &= rest - 1;
+            const auto chosen = static_cast<std::uint32_t>(std::countr_zero(rest));
+            if (commit(chosen)) return chosen;
+            ready &= ~(std::uint64_t(1) << chosen);
+        }
+        return defaults ? n : no_arm;
+    }
+    bool commit(std::uint32_t chosen) noexcept {
+        std::uint32_t at = 0;
+        bool done = false;
+        const auto offer = [&](auto& a) {
+            if constexpr (!is_otherwise<std::remove_cvref_t<decltype(a)>>)
+                if (at++ == chosen) done = commit_one(a);
+        };
+        std::apply([&](auto&... a) { (offer(a), ...); }, arms_);
+        return done;
+    }
+    template <class A>
+    static bool commit_one(A& a) noexcept {
+        if constexpr (requires { a.commit_alone(); })
+            if (const auto found = a.commit_alone(); found == std::remove_cv_t<decltype(found)>::done)
+                return true;
+        work_list ready;
+        if (!a.try_commit(ready)) return false;
+        post_all(ready);
+        return true;
+    }
+    std::size_t flat_size() const noexcept {
+        return std::apply([](const auto&... a) { return (size_of(a) + ... + 0); }, arms_);
+    }
 
     template <class A>
     static std::size_t size_of(const A& a) noexcept {
@@ -221,9 +295,8 @@ private:
     }
     // The flat list of arms: `otherwise` is not in it, a range stands there with all of its own.
     void list() {
-        list_.reset(std::apply([](const auto&... a) { return (size_of(a) + ... + 0); }, arms_));
-        arm** at = list_.data();
-        std::apply([&at](auto&... a) { ((at = add(at, a)), ...); }, arms_);
+        list_.reset(flat_size());
+        (void)list_arms(list_.data());
     }
     template <class A>
     static arm** add(arm** at, A& a) {
@@ -276,7 +349,7 @@ public:
     bool await_suspend(std::coroutine_handle<P> h) {
         list_.reset(arm_count());
         list_arms(list_.data());
-        return wait(h.promise().owner(), h.promise().frame(), false, no_arm);
+        return wait(h.promise().owner(), h.promise().frame(), list_.size(), no_arm);
     }
     outcome await_resume() { return take(settle()); }
 
@@ -323,16 +396,14 @@ consteval void check_arm() {
 template <class... Arms>
 [[nodiscard]] auto select(Arms&&... arms) {
     (detail::check_arm<Arms>(), ...);
-    return detail::select_op<false, std::remove_cvref_t<Arms>...>(
-        std::remove_cvref_t<Arms>(std::forward<Arms>(arms))...);
+    return detail::select_op<false, std::remove_cvref_t<Arms>...>(std::in_place, std::forward<Arms>(arms)...);
 }
 
 /// The same, but the first ready arm is taken.
 template <class... Arms>
 [[nodiscard]] auto select_in_order(Arms&&... arms) {
     (detail::check_arm<Arms>(), ...);
-    return detail::select_op<true, std::remove_cvref_t<Arms>...>(
-        std::remove_cvref_t<Arms>(std::forward<Arms>(arms))...);
+    return detail::select_op<true, std::remove_cvref_t<Arms>...>(std::in_place, std::forward<Arms>(arms)...);
 }
 
 /// A select over a sized range of operations of one type: a vector of them, which is used where it stands and
