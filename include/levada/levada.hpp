@@ -29,6 +29,7 @@
 #include <levada/patterns/worker_pool.hpp>
 #include <levada/runtime/event_loop.hpp>
 #include <levada/runtime/run.hpp>
+#include <levada/runtime/runtime.hpp>
 #include <levada/sync/channel.hpp>
 #include <levada/sync/ends.hpp>
 #include <levada/sync/select.hpp>

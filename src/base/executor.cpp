@@ -27,6 +27,8 @@ time_point executor::now() const noexcept { return std::chrono::steady_clock::no
 
 executor* executor::current() noexcept { return detail::this_thread().on; }
 
+void executor::wake(detail::parker& p) noexcept { p.home()->post(p); }
+
 void executor::seed(std::uint64_t s) noexcept {
     // splitmix64 (Steele, Lea, Flood 2014): neighbouring seeds give unlike streams, and never 0.
     s += 0x9e3779b97f4a7c15u;

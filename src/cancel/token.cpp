@@ -11,6 +11,11 @@ executor::~executor() {
     root_->unref();
 }
 
+void executor::share_root(executor& other) noexcept {
+    other.root_->ref();
+    std::exchange(root_, other.root_)->unref();
+}
+
 void executor::renew_root() {
     detail::cancel_node* fresh = detail::source_node::make();
     std::exchange(root_, fresh)->unref();

@@ -36,7 +36,11 @@ control& current_task(const char* what) noexcept {
 
 void control::launch(cancel_node& below) noexcept {
     below.adopt_task(*this);
-    home()->post(*this);
+    executor& on = *home();
+    work_list* const direct = single_threaded() ? on.direct_start() : nullptr;
+    if (direct) direct->push(*this);
+    else if (executor::current() == &on) on.start(*this);
+    else on.post(*this);
 }
 
 void control::run() noexcept {
@@ -54,11 +58,13 @@ void control::run() noexcept {
             if (has(task_flag::kernel)) [[unlikely]] {
                 if (!op->retire(winner())) {
                     set(task_flag::retiring); // posted again when the kernel has let go
-                    thread = {outside, nullptr};
+                    thread.on = outside;
+                    thread.task = nullptr;
                     return;
                 }
                 clear(task_flag::kernel);
             }
+            unbind();
             if (is_cancelled() && op->answered_cancel(winner(), *current())) set(task_flag::told);
             on_ = &here; // the word stays `claimed`: nobody can claim it again before the next park
             frame = leaf_;
@@ -66,10 +72,12 @@ void control::run() noexcept {
         case park_state::cancelled:
             if (!op->withdraw()) {
                 set(task_flag::retiring);
-                thread = {outside, nullptr};
+                thread.on = outside;
+                thread.task = nullptr;
                 return;
             }
             clear(task_flag::kernel);
+            unbind();
             set_running();
             on_ = &here;
             if (!has(task_flag::told) && op->answer_cancel(*current())) {
@@ -104,7 +112,9 @@ void control::run() noexcept {
             case step::unwind: frame = unwind(); break;
         }
     }
-    thread = {outside, nullptr};
+    thread.on = outside;
+    thread.task = nullptr;
+    thread.operations += full_budget - here.budget;
 }
 
 frame_handle control::first_frame() noexcept {
@@ -283,7 +293,7 @@ bool control::answer_or_unwind(frame_handle leaf, operation& op) noexcept {
 void control::yield(frame_handle leaf) noexcept {
     leaf_ = leaf;
     set_running();
-    home()->post(*this);
+    home()->yield(*this);
 }
 
 void control::set_exception(std::exception_ptr e) noexcept {

@@ -18,6 +18,7 @@ bool timer_arm::link() noexcept {
     }
     if (at_ == time_point::max()) return false; // never
     armed_on_ = here;
+    who->bind(); // until it has let go of the timer
     here->add_timer(*this, at_);
     return false;
 }

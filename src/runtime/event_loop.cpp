@@ -14,20 +14,40 @@
 #include <levada/base/errc.hpp>
 #include <levada/base/fatal.hpp>
 
+#include "crew.hpp"
+#include "grain.hpp"
 #include "ring.hpp"
 
 // Invariants:
-// 1. `ready_`, the timers and the ring are touched on the loop's thread only; other threads push to `inbox_`.
+// 1. The queues, the timers and the ring are touched on the loop's thread only; other threads push to
+// `inbox_`,
+//    and take from `shared_`.
 // 2. Who pushes to the inbox sets `inbox_full_`, then looks at `sleeping_`; the loop sets `sleeping_`, then
 //    looks at `inbox_full_`; all four sequentially consistent. So either the loop sees the push before it
 //    sleeps, or the pusher sees that it sleeps, and wakes it. One who wakes it clears `sleeping_`: the rest
-//    of a burst costs no system call.
+//    of a burst costs no system call. `nudged_` is to `nudge()` as `inbox_full_` is to a push.
+// 3. Every ready task has its turn: the youngest of those that were started go first, but every eighth task
+// is
+//    of `ready_`; after 256 tasks all that are left stand in `ready_`, those of `shared_` too.
 
 namespace levada {
 namespace {
 
 // How many tasks run before the loop looks at its ring and its timers.
-constexpr int tasks_a_turn = 256;
+constexpr unsigned tasks_a_turn = 256;
+// Every so many is one that was just started, though others have been woken.
+constexpr unsigned turn_of_stack = 8;
+// At most so many tasks are shared, or taken, at once.
+constexpr int share_at_once = 32;
+
+// How long a loop looks around before it sleeps: less than a sleep and a wake-up cost.
+constexpr int spins = 100;
+
+void relax() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
 
 } // namespace
 
@@ -74,7 +94,7 @@ private:
 };
 
 event_loop::event_loop() : ring_(std::make_unique<detail::ring>()), waker_(std::make_unique<waker>(*ring_)) {
-    set_direct(ready_);
+    set_direct(ready_, fresh_);
 }
 
 event_loop::~event_loop() {
@@ -83,7 +103,7 @@ event_loop::~event_loop() {
     }
     const bool here = !entered_ || owner_ == std::this_thread::get_id();
     (void)take_inbox();
-    if (root().live() != 0 || ring_->in_flight() != 0 || !ready_.empty() ||
+    if (root().live() != 0 || ring_->in_flight() != 0 || anything_ready() ||
         (here && ring_->background() > 1)) {
         if (!here)
             detail::fatal(
@@ -134,36 +154,199 @@ bool event_loop::take_inbox() noexcept {
     return true;
 }
 
-bool event_loop::run_ready() noexcept {
-    bool ran = false;
-    for (int i = 0; i < tasks_a_turn; ++i) {
-        work* w = ready_.pop();
-        if (!w) break;
-        ran = true;
-        w->run();
+work* event_loop::next_ready(unsigned turn) noexcept {
+    if (!fresh_.empty()) {
+        fresh_.append(std::move(stack_));
+        stack_ = std::exchange(fresh_, {});
     }
-    return ran;
+    if (turn % turn_of_stack == 0)
+        if (work* w = stack_.pop()) return w;
+    if (work* w = ready_.pop()) return w;
+    if (work* w = stack_.pop()) return w;
+    return later_.pop();
 }
+
+bool event_loop::run_ready() noexcept {
+    work* w = next_ready(1);
+    if (!w) return false;
+    const std::uint64_t before = context()->operations;
+    // How coarse the work is matters where others wait meanwhile.
+    const bool judged = crew_ && anything_ready();
+    if (judged) grain_->begin_turn();
+    for (unsigned n = 1;; ++n) {
+        if (coarse_ && anything_ready() && crew_->anybody_idle()) share();
+        w->run();
+        const std::uint64_t steps = n + context()->operations - before;
+        if (judged) {
+            grain_->look(n, steps);
+            if (grain_->coarse() != coarse_) set_coarse(!coarse_);
+        }
+        w = n == tasks_a_turn ? nullptr : next_ready(n + 1);
+        if (w) continue;
+        if (judged) {
+            grain_->end_turn(steps);
+            if (grain_->coarse() != coarse_) set_coarse(!coarse_);
+        }
+        break;
+    }
+    if (!fresh_.empty()) ready_.append(std::move(fresh_));
+    if (!stack_.empty()) ready_.append(std::move(stack_));
+    if (!later_.empty()) ready_.append(std::move(later_));
+    return true;
+}
+
+void event_loop::set_coarse(bool coarse) noexcept {
+    coarse_ = false;
+    if (!coarse || crew_->size() == 1 || crew_->pinned()) return;
+    if (!crew_->started()) {
+        try {
+            crew_->start();
+        } catch (const std::exception& e) {
+            // One thread does all the work, as before.
+            std::fprintf(stderr, "levada: no more threads could be started (%s): going on with one\n",
+                         e.what());
+            crew_->give_up();
+            return;
+        }
+    }
+    coarse_ = true;
+}
+
+// Gives half of what is ready to those who have nothing to do.
+void event_loop::share() noexcept {
+    detail::work_list given, kept;
+    std::size_t n = 0;
+    for (int i = 0; i < 2 * share_at_once; ++i) {
+        work* w = ready_.pop();
+        if (!w) w = stack_.pop();
+        if (!w) w = later_.pop();
+        if (!w) break;
+        if (i % 2 == 0 && w->move_to(*this)) {
+            given.push(*w);
+            ++n;
+        } else {
+            kept.push(*w);
+        }
+    }
+    kept.append(std::move(ready_));
+    ready_ = kept;
+    if (n == 0) return;
+    {
+        detail::lock_guard guard(shared_lock_);
+        shared_.append(std::move(given));
+        shared_size_.store(shared_size_.load(std::memory_order_relaxed) + n, std::memory_order_seq_cst);
+    }
+    crew_->work_shared();
+}
+
+bool event_loop::give_shared(event_loop& thief) noexcept {
+    if (!shares_work()) return false;
+    std::size_t n = 0;
+    bool more = false;
+    {
+        detail::lock_guard guard(shared_lock_);
+        const std::size_t there = shared_size_.load(std::memory_order_relaxed);
+        const std::size_t wanted =
+            &thief == this ? there : std::min<std::size_t>((there + 1) / 2, share_at_once);
+        for (; n < wanted; ++n) {
+            work* w = shared_.pop();
+            (void)w->move_to(thief); // it may: that was asked before it was put there
+            thief.ready_.push(*w);
+        }
+        shared_size_.store(there - n, std::memory_order_seq_cst);
+        more = there != n;
+    }
+    if (more) crew_->work_shared();
+    return n != 0;
+}
+
+void event_loop::wake(detail::parker& p) noexcept {
+    if (p.home() == this) {
+        ready_.push(p);
+        return;
+    }
+    const auto* other = crew_ && !crew_->pinned() ? dynamic_cast<event_loop*>(p.home()) : nullptr;
+    if (other && other->crew_ == crew_ && p.move_to(*this)) ready_.push(p);
+    else p.home()->post(p);
+}
+
+void event_loop::start(work& w) noexcept { fresh_.push(w); }
+void event_loop::yield(work& w) noexcept { later_.push(w); }
+
+event_loop* event_loop::current() noexcept { return dynamic_cast<event_loop*>(executor::current()); }
 
 // Runs what is ready, then looks at the ring and the clock; sleeps until `until` at most if nothing is.
 bool event_loop::turn(time_point until) {
     (void)take_inbox();
-    bool did = run_ready();
-    const time_point next = run_timers();
-    if (!ready_.empty() || did) {
+    if (crew_ && shares_work() && !crew_->anybody_idle()) (void)give_shared(*this); // nobody wants it
+    const bool did = run_ready();
+    (void)run_timers();
+    if (did || anything_ready()) {
         if (ring_->wants_poll()) ring_->poll();
         return true;
+    }
+    if (crew_ && crew_->started() && crew_->search(*this)) return true;
+    return sleep(until);
+}
+
+bool event_loop::sleep(time_point until) {
+    const bool crewed = crew_ && crew_->started();
+    const auto wanted = [this] {
+        return inbox_full_.load(std::memory_order_seq_cst) || stop_.load(std::memory_order_seq_cst) ||
+               nudged_.load(std::memory_order_seq_cst);
+    };
+    if (crewed) {
+        const bool quiet = ring_->in_flight() == 0 && next_deadline() == time_point::max();
+        quiet_.store(quiet, std::memory_order_seq_cst);
+        bool work = !crew_->goes_idle(*this);
+        if (work) {
+            quiet_.store(false, std::memory_order_seq_cst);
+            return true;
+        }
+        for (int i = 0; i < spins && !work; ++i) {
+            relax();
+            work = wanted() || crew_->anything_shared() || ring_->wants_poll();
+        }
+        if (quiet && !work) crew_->look_for_deadlock();
     }
     sleeping_.store(true, std::memory_order_seq_cst);
-    if (inbox_full_.load(std::memory_order_seq_cst) || stop_.load(std::memory_order_seq_cst)) {
+    if (wanted() || (crewed && crew_->anything_shared())) {
         sleeping_.store(false, std::memory_order_relaxed);
         if (ring_->wants_poll()) ring_->poll();
+    } else {
+        ring_->wait(std::min(until, next_deadline()));
+        sleeping_.store(false, std::memory_order_relaxed);
+    }
+    nudged_.store(false, std::memory_order_seq_cst);
+    (void)run_timers();
+    if (crewed) {
+        quiet_.store(false, std::memory_order_seq_cst);
+        const bool to_look = crew_->woke_up(*this);
+        if (to_look && anything_ready()) crew_->work_shared();
         return true;
     }
-    ring_->wait(std::min(until, next));
-    sleeping_.store(false, std::memory_order_relaxed);
-    (void)run_timers();
-    return !ready_.empty();
+    return anything_ready() || inbox_full_.load(std::memory_order_relaxed);
+}
+
+void event_loop::join_crew(detail::crew& c, event_loop& first) {
+    crew_ = &c;
+    grain_ = std::make_unique<detail::grain>();
+    if (&first != this) share_root(first);
+}
+
+void event_loop::nudge() noexcept {
+    nudged_.store(true, std::memory_order_seq_cst);
+    if (sleeping_.exchange(false, std::memory_order_seq_cst)) waker_->wake();
+}
+
+void event_loop::run_in_crew(const std::atomic<bool>& stop) noexcept {
+    enter();
+    detail::enter_executor entered(*this);
+    while (!stop.load(std::memory_order_seq_cst)) {
+        (void)turn(time_point::max());
+        crew_->report(*this);
+    }
+    while (take_inbox() || anything_ready()) (void)run_ready();
 }
 
 void event_loop::run() {
@@ -171,7 +354,7 @@ void event_loop::run() {
     enter();
     detail::enter_executor entered(*this);
     while (!stop_.exchange(false, std::memory_order_seq_cst)) {
-        if (ready_.empty() && !take_inbox() && root().live() == 0) break;
+        if (!anything_ready() && !take_inbox() && root().live() == 0) break;
         (void)turn(time_point::max());
     }
 }
@@ -186,7 +369,8 @@ bool event_loop::run_once(duration timeout) {
 
 bool event_loop::asleep_for_ever() const noexcept {
     // Another thread of the process might wake a task, so with others nobody can know.
-    return detail::single_threaded() && ready_.empty() && ring_->in_flight() == 0 &&
+    if (crew_ && crew_->asleep_for_ever()) return true;
+    return detail::single_threaded() && !anything_ready() && ring_->in_flight() == 0 &&
            next_deadline() == time_point::max();
 }
 
@@ -195,6 +379,7 @@ bool event_loop::run_main(detail::control& main, duration shutdown_limit) {
     enter();
     detail::enter_executor entered(*this);
     bool asleep = false;
+    if (crew_) crew_->watch(&main);
     while (main.state() != detail::park_state::ended) {
         if (asleep_for_ever()) {
             std::fflush(stdout);
@@ -212,8 +397,12 @@ bool event_loop::run_main(detail::control& main, duration shutdown_limit) {
 // Cancels and joins all that lives here. What is started meanwhile is born cancelled, below the same root.
 void event_loop::shut_down(duration limit) {
     const time_point deadline = detail::saturating_add(now(), limit);
+    if (crew_) crew_->shutting_down();
     root().cancel(make_error_code(errc::cancelled));
-    while (take_inbox() || root().live() != 0 || ring_->in_flight() != 0 || !ready_.empty()) {
+    const auto anything = [this] {
+        return take_inbox() || root().live() != 0 || ring_->in_flight() != 0 || anything_ready();
+    };
+    while (anything() || (crew_ && crew_->stop() && anything())) {
         if (now() >= deadline) {
             const std::string left = detail::list_tasks(*this);
             detail::fatal("the shutdown took longer than its limit; what still runs:\n" + left);

@@ -22,7 +22,7 @@ executor& threads() noexcept {
 
 class thread_parker final : public parker {
 public:
-    thread_parker() noexcept : parker(&threads()) {}
+    thread_parker() noexcept : parker(&threads()) { pin(); }
 
     void run() noexcept override {
         // Notified under the mutex: the waiter may be gone as soon as it is let go.

@@ -14,6 +14,7 @@ class work_list;
 class enter_executor;
 class control;
 class cancel_node;
+class parker;
 class ring;
 } // namespace detail
 
@@ -21,6 +22,10 @@ class ring;
 class work {
 public:
     virtual void run() noexcept = 0;
+    /// Asked of a work that is ready, by whoever took it from its queue: whether it may run on another loop
+    /// of the same runtime, `to`, and will from now on. A task may; functions, and tasks that are bound to
+    /// their loop, may not.
+    [[nodiscard]] virtual bool move_to(executor&) noexcept { return false; }
 
 protected:
     work() = default;
@@ -68,6 +73,7 @@ private:
 struct thread_context {
     executor* on = nullptr;
     control* task = nullptr;
+    std::uint64_t operations = 0; // that tasks have done on this thread: tells loops how fine their work is
 };
 
 /// Never inlined: compilers cache the address of a thread-local across suspensions.
@@ -89,6 +95,13 @@ public:
 
     /// Makes `w` run soon, on a fair loop in the order of posting. Any thread; never inline; must not fail.
     virtual void post(work& w) noexcept = 0;
+    /// Makes a waiter that was claimed on this loop's thread ready. Its own loop runs it, or this one if it
+    /// may move: it is likely to touch what was just touched here.
+    virtual void wake(detail::parker& p) noexcept;
+    /// The same for a task that was just made on this loop's thread, and lives here.
+    virtual void start(work& w) noexcept { post(w); }
+    /// The same for a task that runs here and lets the others go first.
+    virtual void yield(work& w) noexcept { post(w); }
     /// The nearest timer is now `deadline`. Called on the loop's thread.
     virtual void arm(time_point deadline) noexcept = 0;
     /// The loop's clock.
@@ -116,20 +129,28 @@ public:
     [[nodiscard]] virtual detail::ring* kernel() noexcept { return nullptr; }
     /// Where this loop takes ready work from, on its own thread; null if it has another way.
     [[nodiscard]] detail::work_list* direct() const noexcept { return direct_; }
+    /// The same for tasks that were just made.
+    [[nodiscard]] detail::work_list* direct_start() const noexcept { return direct_start_; }
     /// What the thread that runs this loop is running; null while none does.
     [[nodiscard]] detail::thread_context* context() const noexcept { return context_; }
     /// The root of all tasks and tokens that live here; `go` hangs its tasks on it.
     [[nodiscard]] detail::cancel_node& root() noexcept { return *root_; }
+    /// For loops that work together: takes the root of `other`. Before anything lives here.
+    void share_root(executor& other) noexcept;
 
 protected:
     void seed(std::uint64_t s) noexcept;
-    void set_direct(detail::work_list& ready) noexcept { direct_ = &ready; }
+    void set_direct(detail::work_list& ready, detail::work_list& fresh) noexcept {
+        direct_ = &ready;
+        direct_start_ = &fresh;
+    }
     /// After a shutdown, which cancels the root: a new one for what is started next.
     void renew_root();
 
 private:
     friend class detail::enter_executor;
     detail::work_list* direct_ = nullptr;
+    detail::work_list* direct_start_ = nullptr;
     detail::thread_context* context_ = nullptr;
     detail::timer_queue timers_;
     std::uint64_t rng_;
@@ -142,7 +163,7 @@ namespace detail {
 class [[nodiscard]] enter_executor {
 public:
     explicit enter_executor(executor& on) noexcept : on_(on), saved_(this_thread()) {
-        this_thread() = {&on, nullptr};
+        this_thread() = {&on, nullptr, 0};
         on.context_ = &this_thread();
     }
     ~enter_executor() {

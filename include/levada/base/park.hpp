@@ -35,9 +35,29 @@ enum class claim_result : std::uint8_t { lost, won, won_early };
 /// Whoever waits: a task, or a plain thread in a blocking call.
 class parker : public work {
 public:
-    explicit parker(executor* home) noexcept : home_(home) {}
+    explicit parker(executor* home) noexcept : home_(reinterpret_cast<std::uintptr_t>(home)) {}
 
-    [[nodiscard]] executor* home() const noexcept { return home_; }
+    /// The loop that it runs on next. While it is parked, or runs, its own; it may change before it runs.
+    [[nodiscard]] executor* home() const noexcept {
+        return reinterpret_cast<executor*>(home_.load(std::memory_order_relaxed) & ~ties);
+    }
+    /// Whether it may run elsewhere next.
+    [[nodiscard]] bool movable() const noexcept {
+        return (home_.load(std::memory_order_relaxed) & ties) == 0;
+    }
+    [[nodiscard]] bool move_to(executor& to) noexcept final {
+        if (!movable()) return false;
+        home_.store(reinterpret_cast<std::uintptr_t>(&to), std::memory_order_relaxed);
+        return true;
+    }
+    // On its own thread. Bound: what it waits for belongs to its loop, as a timer does. Pinned: it stays.
+    void bind() noexcept { tie(bound); }
+    void unbind() noexcept { untie(bound); }
+    void pin() noexcept { tie(pinned); }
+    void unpin() noexcept { untie(pinned); }
+    [[nodiscard]] bool is_pinned() const noexcept {
+        return (home_.load(std::memory_order_relaxed) & pinned) != 0;
+    }
     [[nodiscard]] park_state state() const noexcept {
         return state_of(word_.load(std::memory_order_acquire));
     }
@@ -118,9 +138,18 @@ protected:
         return word_.compare_exchange_weak(expected, next, std::memory_order_seq_cst,
                                            std::memory_order_relaxed);
     }
-    void set_home(executor& e) noexcept { home_ = &e; }
 
 private:
+    static constexpr std::uintptr_t bound = 1;
+    static constexpr std::uintptr_t pinned = 2;
+    static constexpr std::uintptr_t ties = bound | pinned;
+    static_assert(alignof(executor) > ties);
+    void tie(std::uintptr_t t) noexcept {
+        home_.store(home_.load(std::memory_order_relaxed) | t, std::memory_order_relaxed);
+    }
+    void untie(std::uintptr_t t) noexcept {
+        home_.store(home_.load(std::memory_order_relaxed) & ~t, std::memory_order_relaxed);
+    }
     [[nodiscard]] std::uint64_t next_epoch() const noexcept {
         return (word_.load(std::memory_order_relaxed) & epoch_bits) + (std::uint64_t(1) << 32);
     }
@@ -149,7 +178,10 @@ private:
     }
 
     std::atomic<std::uint64_t> word_{0}; // epoch:32 arm:24 state:8
-    executor* home_;
+    // The address of the loop, and its ties. Relaxed: it is written by whoever has the parker (its own
+    // thread, or the one that claimed it or took it from a queue), and handed on with it, by the claim and
+    // the queue.
+    std::atomic<std::uintptr_t> home_;
 };
 
 /// Makes a parker that was claimed ready, while the process has one thread, which is the loop's own.
@@ -159,12 +191,13 @@ inline void post_alone(parker& p) noexcept {
     else p.home()->post(p);
 }
 
-/// Posts every work of a list to the home of its parker. The list holds parkers only.
+/// Makes parkers that were claimed ready. The list holds parkers only.
 inline void post_all(work_list& ready) noexcept {
     while (work* w = ready.pop()) {
         auto& p = static_cast<parker&>(*w);
         if (single_threaded()) [[likely]]
             post_alone(p);
+        else if (executor* here = executor::current()) here->wake(p);
         else p.home()->post(p);
     }
 }

@@ -74,9 +74,11 @@ private:
             exception_ = task.take_exception();
             std::exchange(frame_, nullptr).destroy();
         }
-        if (body_done(task, by_unwinding)) return true;
+        // Set first: the last task of the region may let this one run elsewhere before we are back.
         task.set(task_flag::idle_wait);
-        return false;
+        if (!body_done(task, by_unwinding)) return false;
+        task.clear(task_flag::idle_wait);
+        return true;
     }
 
     std::coroutine_handle<promise<T>> frame_;

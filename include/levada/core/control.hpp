@@ -35,9 +35,12 @@ enum class step : std::uint8_t {
     unwind, // a cancel came before the operation: destroy from `leaf_`
 };
 
+// Operations that may complete at once before a task lets others run.
+inline constexpr std::uint32_t full_budget = 256;
+
 struct task_run {
     step what = step::parked;
-    std::uint32_t budget = 256; // operations that may complete at once before the task lets others run
+    std::uint32_t budget = full_budget;
     frame_handle next;
 };
 
@@ -98,6 +101,7 @@ public:
 
     void kernel_started() noexcept {
         set(task_flag::kernel);
+        bind();
         ++in_kernel_;
     }
     void kernel_ended() noexcept { --in_kernel_; }

@@ -41,6 +41,10 @@ public:
         control& task = h.promise().owner();
         this->enter(node_kind::scope, task, h.promise());
         on_ = task.home();
+        // The timer is this loop's, so the call stays here too.
+        pinned_here_ = !task.is_pinned();
+        if (pinned_here_) task.pin();
+        task_ = &task;
         if (after_) at_ = saturating_add(on_->now(), *after_);
         this->node().deadline = at_;
         if (at_ <= on_->now()) this->node().cancel(make_error_code(errc::timed_out));
@@ -60,10 +64,13 @@ private:
     void fire() noexcept override { this->node().cancel(make_error_code(errc::timed_out)); }
     void disarm() noexcept {
         if (armed()) on_->remove_timer(*this);
+        if (std::exchange(pinned_here_, false)) task_->unpin();
     }
     std::optional<duration> after_;
     time_point at_;
     executor* on_ = nullptr;
+    control* task_ = nullptr;
+    bool pinned_here_ = false;
 };
 
 /// A call under one more token.

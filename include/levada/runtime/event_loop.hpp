@@ -3,6 +3,7 @@
 #include <atomic>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <source_location>
@@ -16,6 +17,11 @@
 #include <levada/core/spawn.hpp>
 
 namespace levada {
+
+namespace detail {
+class crew;
+class grain;
+} // namespace detail
 
 /// One thread's loop on one io_uring: a run queue, timers, kernel operations, and functions posted by other
 /// threads.
@@ -52,16 +58,23 @@ public:
     }
     void post(work& w) noexcept override;
 
+    /// The loop that runs the calling thread's tasks; null where there is none.
+    [[nodiscard]] static event_loop* current() noexcept;
+
     /// The operations that the kernel has.
     [[nodiscard]] std::size_t in_flight() const noexcept;
     [[nodiscard]] detail::ring* kernel() noexcept override { return ring_.get(); }
     void arm(time_point) noexcept override {}
+    void wake(detail::parker& p) noexcept override;
+    void start(work& w) noexcept override;
+    void yield(work& w) noexcept override;
 
-    /// For `levada::run`: runs until `main` has ended, then cancels and joins all that is left. False when
-    /// all tasks fell asleep for ever, which was reported on stderr.
+    /// For runtimes: runs until `main` has ended, then cancels and joins all that is left. False when all
+    /// tasks fell asleep for ever, which was reported on stderr.
     [[nodiscard]] bool run_main(detail::control& main, duration shutdown_limit);
 
 private:
+    friend class detail::crew;
     template <class F>
     class posted final : public work {
     public:
@@ -89,12 +102,34 @@ private:
 
     void enter();
     bool turn(time_point until);
+    [[nodiscard]] work* next_ready(unsigned turn) noexcept;
+    [[nodiscard]] bool anything_ready() const noexcept {
+        return !ready_.empty() || !stack_.empty() || !fresh_.empty() || !later_.empty();
+    }
     [[nodiscard]] bool run_ready() noexcept;
     [[nodiscard]] bool take_inbox() noexcept;
     [[nodiscard]] bool asleep_for_ever() const noexcept;
     void shut_down(duration limit);
+    bool sleep(time_point until);
+
+    // For the crew.
+    void join_crew(detail::crew& c, event_loop& first);
+    void run_in_crew(const std::atomic<bool>& stop) noexcept;
+    void nudge() noexcept;
+    [[nodiscard]] bool shares_work() const noexcept {
+        return shared_size_.load(std::memory_order_seq_cst) != 0;
+    }
+    [[nodiscard]] bool give_shared(event_loop& thief) noexcept;
+    [[nodiscard]] bool quiet() const noexcept {
+        return quiet_.load(std::memory_order_seq_cst) && !inbox_full_.load(std::memory_order_seq_cst);
+    }
+    void share() noexcept;
+    void set_coarse(bool coarse) noexcept;
 
     detail::work_list ready_;
+    detail::work_list fresh_; // tasks that the running task has started
+    detail::work_list stack_; // what was fresh: the youngest batch first
+    detail::work_list later_; // tasks that have yielded
     std::unique_ptr<detail::ring> ring_;
     std::unique_ptr<waker> waker_;
     bool entered_ = false;
@@ -104,7 +139,16 @@ private:
     detail::lock inbox_lock_; // guards inbox_
     detail::work_list inbox_;
     std::atomic<bool> inbox_full_{false};
+    std::atomic<bool> nudged_{false};   // to look around again
     std::atomic<bool> sleeping_{false}; // the loop is, or is about to be, asleep in the kernel
+
+    detail::crew* crew_ = nullptr;
+    std::unique_ptr<detail::grain> grain_; // with a crew
+    bool coarse_ = false;                  // the work here is worth another thread
+    std::atomic<bool> quiet_{false};       // asleep, with nothing in the kernel and no timer
+    detail::lock shared_lock_;             // guards shared_ and what is stored to shared_size_
+    detail::work_list shared_;             // ready tasks that other loops may take
+    std::atomic<std::size_t> shared_size_{0};
 };
 
 } // namespace levada

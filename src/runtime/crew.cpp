@@ -1,0 +1,153 @@
+#include "crew.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <string>
+
+namespace levada::detail {
+namespace {
+
+/// The threads of this process, as the kernel counts them; 0 when it does not tell.
+std::size_t threads_of_process() noexcept {
+    struct stat folder{};
+    if (::stat("/proc/self/task", &folder) != 0 || folder.st_nlink < 3) return 0;
+    return folder.st_nlink - 2; // a folder each, beside . and ..
+}
+
+/// A thread that is made while one of these lives gets no signals: they go to the program's own threads.
+class no_signals {
+public:
+    no_signals() noexcept {
+        sigset_t all;
+        ::sigfillset(&all);
+        for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF})
+            ::sigdelset(&all, own);
+        ::pthread_sigmask(SIG_BLOCK, &all, &before_);
+    }
+    ~no_signals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    no_signals(const no_signals&) = delete;
+    no_signals& operator=(const no_signals&) = delete;
+
+private:
+    sigset_t before_;
+};
+
+} // namespace
+
+crew::crew(std::size_t loops, bool pinned) : wanted_(loops), pinned_(pinned) {
+    loops_.push_back(std::make_unique<event_loop>());
+    loops_.front()->join_crew(*this, *loops_.front());
+}
+
+crew::~crew() { (void)stop(); }
+
+event_loop& crew::loop(std::size_t i) {
+    if (i != 0) start();
+    return *loops_.at(i);
+}
+
+void crew::start() {
+    if (started() || wanted_ == 1) return;
+    sleepers_.reserve(wanted_);
+    loops_.reserve(wanted_);
+    while (loops_.size() < wanted_) { // may throw, and be tried again
+        loops_.push_back(std::make_unique<event_loop>());
+        loops_.back()->join_crew(*this, first());
+    }
+    const no_signals during;
+    threads_.reserve(wanted_ - 1);
+    started_.store(true, std::memory_order_release);
+    for (std::size_t i = 1; i < wanted_; ++i) {
+        threads_.emplace_back([this, i] { run(*loops_[i]); });
+        const std::string name = "levada-" + std::to_string(i);
+        ::pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
+    }
+}
+
+bool crew::stop() noexcept {
+    stop_.store(true, std::memory_order_seq_cst);
+    for (std::size_t i = 1; i < loops_.size(); ++i) loops_[i]->stop();
+    for (std::thread& t : threads_) t.join();
+    threads_.clear();
+    return true;
+}
+
+void crew::run(event_loop& l) noexcept { l.run_in_crew(stop_); }
+
+void crew::work_shared() noexcept {
+    if (idle_.load(std::memory_order_seq_cst) == 0 || searching_.load(std::memory_order_seq_cst) != 0) return;
+    event_loop* sleeper = nullptr;
+    {
+        lock_guard guard(idle_lock_);
+        if (sleepers_.empty()) return;
+        sleeper = sleepers_.back();
+        sleepers_.pop_back();
+        idle_.store(static_cast<std::uint32_t>(sleepers_.size()), std::memory_order_seq_cst);
+        searching_.fetch_add(1, std::memory_order_seq_cst); // for the sleeper, which finds itself taken out
+    }
+    sleeper->nudge();
+}
+
+bool crew::anything_shared() const noexcept {
+    return std::any_of(loops_.begin(), loops_.end(), [](const auto& l) { return l->shares_work(); });
+}
+
+bool crew::search(event_loop& thief) noexcept {
+    if (pinned_) return false;
+    const std::size_t n = loops_.size();
+    // From a place of its own, so that not all thieves go to the same loop first.
+    const std::size_t begin = thief.random(static_cast<std::uint32_t>(n));
+    for (std::size_t i = 0; i < n; ++i)
+        if (loops_[(begin + i) % n]->give_shared(thief)) return true;
+    return false;
+}
+
+bool crew::goes_idle(event_loop& l) noexcept {
+    {
+        lock_guard guard(idle_lock_);
+        sleepers_.push_back(&l);
+        idle_.store(static_cast<std::uint32_t>(sleepers_.size()), std::memory_order_seq_cst);
+    }
+    if (!anything_shared()) return true;
+    (void)woke_up(l);
+    return false;
+}
+
+bool crew::woke_up(event_loop& l) noexcept {
+    lock_guard guard(idle_lock_);
+    const auto at = std::find(sleepers_.begin(), sleepers_.end(), &l);
+    if (at == sleepers_.end()) {
+        // Taken out by one who shares: it counted us as searching, until now, when we are about to look.
+        searching_.fetch_sub(1, std::memory_order_seq_cst);
+        return true;
+    }
+    sleepers_.erase(at);
+    idle_.store(static_cast<std::uint32_t>(sleepers_.size()), std::memory_order_seq_cst);
+    return false;
+}
+
+void crew::look_for_deadlock() noexcept {
+    {
+        lock_guard guard(idle_lock_);
+        if (sleepers_.size() != loops_.size()) return;
+    }
+    for (const auto& l : loops_)
+        if (!l->quiet()) return;
+    if (anything_shared() || threads_of_process() != loops_.size()) return;
+    asleep_.store(true, std::memory_order_seq_cst);
+    first().nudge();
+}
+
+void crew::report(event_loop& from) noexcept {
+    if (&from == loops_.front().get()) return;
+    const control* main = main_.load(std::memory_order_acquire);
+    const bool news = shutting_down_.load(std::memory_order_seq_cst)
+                          ? from.root().live() == 0
+                          : main && main->state() == park_state::ended;
+    if (news) first().nudge();
+}
+
+} // namespace levada::detail
