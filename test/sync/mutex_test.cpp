@@ -21,7 +21,8 @@ using namespace std::chrono_literals;
 using test_support::until_parked;
 
 static_assert(!std::is_copy_constructible_v<mutex> && !std::is_move_constructible_v<mutex>);
-static_assert(!std::is_copy_constructible_v<mutex_guard> && std::is_nothrow_move_constructible_v<mutex_guard>);
+static_assert(!std::is_copy_constructible_v<mutex_guard> &&
+              std::is_nothrow_move_constructible_v<mutex_guard>);
 
 namespace {
 
@@ -254,7 +255,7 @@ TEST_CASE("a plain thread's lock is free again after it") {
 
 TEST_CASE("a mutex destroyed while it is held terminates and names where it was made") {
     auto d = test_support::run_task_to_death([]() -> task<> {
-        auto m = std::make_unique<mutex>();
+        std::unique_ptr<mutex> m(new mutex());
         auto guard = co_await m->lock();
         m.reset();
     });

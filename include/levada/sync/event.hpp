@@ -28,9 +28,9 @@ public:
 
     /// `co_await e.wait();`
     ///
-    /// *Suspends* while it is not set. *Threads*: any. *Cancel*: withdrawn. An arm of select. The event may be
-    /// destroyed as soon as this has returned, even if others that the same `set` woke have yet to run; but not
-    /// before a select has returned in which a wait on it is an arm that loses.
+    /// *Suspends* while it is not set. *Threads*: any. *Cancel*: withdrawn. An arm of select. The event may
+    /// be destroyed as soon as this has returned, even if others that the same `set` woke have yet to run;
+    /// but not before a select has returned in which a wait on it is an arm that loses.
     [[nodiscard]] detail::gate_op wait() noexcept { return detail::gate_op(gate_); }
     /// Waits on a plain thread, which sleeps meanwhile. Terminates on a loop's own thread.
     void wait_blocking() noexcept;

@@ -57,8 +57,8 @@ public:
 
     /// `co_await l.wait();`
     ///
-    /// *Suspends* while the count is not 0. *Threads*: any. *Cancel*: withdrawn. An arm of select. The latch may
-    /// be destroyed as soon as this has returned, as an event may.
+    /// *Suspends* while the count is not 0. *Threads*: any. *Cancel*: withdrawn. An arm of select. The latch
+    /// may be destroyed as soon as this has returned, as an event may.
     [[nodiscard]] detail::gate_op wait() noexcept { return detail::gate_op(gate_); }
     /// `co_await l.arrive_and_wait();` counts down and waits.
     ///

@@ -81,7 +81,8 @@ public:
     /// Claims all who wait.
     void open(work_list& ready) noexcept {
         open_ = true;
-        while (queue_.claim_first(ready)) {}
+        while (queue_.claim_first(ready)) {
+        }
     }
 
 private:
