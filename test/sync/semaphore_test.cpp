@@ -288,9 +288,9 @@ TEST_TASK("units that were given before the cancel are given back by the task th
     CHECK(s.available() == 2);
 }
 
-TEST_TASK("an acquire that can never be met waits until it is cancelled") {
+TEST_TASK("an acquire that can never be met waits until it is given up") {
     semaphore s(1);
-    auto r = co_await with_timeout(1h, s.acquire(std::numeric_limits<std::size_t>::max()));
+    auto r = co_await with_timeout(5ms, s.acquire(std::numeric_limits<std::size_t>::max()));
     CHECK(r.error() == errc::timed_out);
     CHECK(s.available() == 1);
 }
