@@ -243,6 +243,17 @@ TEST_TASK("a mutex may be destroyed by the one it was handed to") {
     }
 }
 
+TEST_CASE("an operation that has committed and is never asked for its outcome unlocks") {
+    mutex m;
+    {
+        auto op = m.lock();
+        detail::work_list ready;
+        CHECK(op.try_commit(ready));
+        CHECK_FALSE(m.try_lock());
+    }
+    CHECK(m.try_lock());
+}
+
 TEST_CASE("a plain thread's lock is free again after it") {
     mutex m;
     {

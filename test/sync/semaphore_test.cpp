@@ -311,6 +311,17 @@ TEST_TASK("a semaphore may be destroyed by the last one to give back") {
     }
 }
 
+TEST_CASE("an operation that has committed and is never asked for its outcome gives units back") {
+    semaphore s(3);
+    {
+        auto op = s.acquire(2);
+        detail::work_list ready;
+        CHECK(op.try_commit(ready));
+        CHECK(s.available() == 1);
+    }
+    CHECK(s.available() == 3);
+}
+
 TEST_CASE("a plain thread acquires and gives back") {
     semaphore s(2);
     {
