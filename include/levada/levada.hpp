@@ -32,7 +32,12 @@
 #include <levada/runtime/runtime.hpp>
 #include <levada/sync/channel.hpp>
 #include <levada/sync/ends.hpp>
+#include <levada/sync/event.hpp>
+#include <levada/sync/latch.hpp>
+#include <levada/sync/mutex.hpp>
+#include <levada/sync/once.hpp>
 #include <levada/sync/select.hpp>
+#include <levada/sync/semaphore.hpp>
 #include <levada/sync/ticker.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>

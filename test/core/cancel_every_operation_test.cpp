@@ -5,6 +5,7 @@
 // To add an operation: write a scene, and give it a line in `rows()` at the end.
 
 #include "scene.hpp"
+#include "sync_scenes.hpp"
 
 #include <chrono>
 #include <functional>
@@ -270,6 +271,17 @@ std::vector<row> rows() {
         line<start_scene>("task_group::start"),
         line<wait_group_scene>("wait_group::wait"),
         line<select_wait_group_scene>("select over wait_groups"),
+        line<lock_scene>("mutex::lock"),
+        line<select_lock_scene>("select over a lock"),
+        line<with_timeout_lock_scene>("with_timeout over a lock"),
+        line<or_cancelled_lock_scene>("or_cancelled over a lock"),
+        line<once_scene>("once::call"),
+        line<acquire_scene>("semaphore::acquire"),
+        line<select_acquire_scene>("select over acquires"),
+        line<event_scene>("event::wait"),
+        line<select_event_scene>("select over events"),
+        line<latch_scene>("latch::wait"),
+        line<arrive_scene>("latch::arrive_and_wait"),
         line<yield_scene>("yield"),
     };
 }

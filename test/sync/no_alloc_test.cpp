@@ -1,8 +1,13 @@
 #include "support.hpp"
 
 #include <levada/core/scope.hpp>
+#include <levada/core/this_task.hpp>
 #include <levada/sync/channel.hpp>
+#include <levada/sync/event.hpp>
+#include <levada/sync/latch.hpp>
+#include <levada/sync/mutex.hpp>
 #include <levada/sync/select.hpp>
+#include <levada/sync/semaphore.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
 
@@ -197,6 +202,46 @@ TEST_TASK("with_timeout around an operation, and a sleep, allocate nothing") {
     }
     const auto made = allocations - before;
     CHECK(made == 0);
+}
+
+TEST_TASK("mutex, semaphore, event and latch allocate nothing, whether they wait or not") {
+    co_await warm_up();
+    mutex m;
+    semaphore s(1);
+    event e;
+    wait_group wg;
+    std::size_t made = 0;
+    bool stop = false;
+    wg.go([&]() -> task<> { // holds both most of the time
+        while (!stop) {
+            auto guard = co_await m.lock();
+            auto permit = co_await s.acquire();
+            e.set();
+            co_await this_task::yield();
+            e.reset();
+        }
+    });
+    for (int warm = 0; warm < 2; ++warm) {
+        const auto before = allocations.load();
+        for (int i = 0; i < rounds; ++i) {
+            latch l(1);
+            {
+                auto guard = co_await m.lock();
+            }
+            {
+                auto permit = co_await s.acquire();
+            }
+            co_await e.wait();
+            auto chosen = co_await select(m.lock(), s.acquire(), e.wait(), l.wait(), after(1h));
+            co_await l.arrive_and_wait();
+            (void)m.try_lock();
+            (void)s.try_acquire();
+        }
+        made = allocations - before;
+    }
+    CHECK(made == 0);
+    stop = true;
+    co_await wg.wait();
 }
 
 TEST_CASE("an unbounded channel that held a million values and was drained keeps one block at most") {

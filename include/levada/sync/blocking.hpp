@@ -16,4 +16,11 @@ auto block_on(Op& op, time_point deadline) noexcept -> typename Op::outcome {
     return op.take();
 }
 
+/// The same without a deadline, for what cannot fail.
+template <class Op>
+auto block_on(Op& op) noexcept {
+    (void)block_on_arm(op, time_point::max());
+    return op.take();
+}
+
 } // namespace levada::detail

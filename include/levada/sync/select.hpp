@@ -388,11 +388,12 @@ consteval void check_arm() {
 /// Waits until one of the arms can commit, and commits exactly that one.
 ///
 /// Arms: `ch.recv()`, `ch.send(v)`, `ch.reserve()`, `after(d)` (counts from parking), `at(t)`,
-/// `token.done()`, `h.join()`, `wg.wait()`, `group.wait()`, `select_range(...)`, `otherwise`, and the
-/// operations of streams and listeners that say so. Of the ready ones any is taken with equal chances.
-/// *Suspends* while none is ready, unless there is an `otherwise`. *Outcomes*: a `select_result`. An arm that
-/// is not taken consumes nothing and loses nothing. The same channel may stand in several arms; a select
-/// never pairs with itself; a closed channel is ready. *Cancel*: withdrawn without effect.
+/// `token.done()`, `h.join()`, `wg.wait()`, `group.wait()`, `m.lock()`, `s.acquire(k)`, `event.wait()`,
+/// `latch.wait()`, `select_range(...)`, `otherwise`, and the operations of streams and listeners that say so.
+/// Of the ready ones any is taken with equal chances. *Suspends* while none is ready, unless there is an
+/// `otherwise`. *Outcomes*: a `select_result`. An arm that is not taken consumes nothing and loses nothing.
+/// The same channel may stand in several arms; a select never pairs with itself; a closed channel is ready.
+/// *Cancel*: withdrawn without effect.
 template <class... Arms>
 [[nodiscard]] auto select(Arms&&... arms) {
     (detail::check_arm<Arms>(), ...);

@@ -1,0 +1,11 @@
+#include <levada/sync/once.hpp>
+
+#include <levada/base/fatal.hpp>
+
+namespace levada {
+
+once::~once() {
+    if (turn_.in_use()) detail::fatal("a once was destroyed while a call runs or waits; made", where_);
+}
+
+} // namespace levada
