@@ -24,8 +24,8 @@
 
 namespace test_support {
 
-// The tasks of most tests share plain variables, so `levada::run` has one loop in them, unless the environment
-// says otherwise. Tests of several loops make a runtime that has them.
+// The tasks of most tests share plain variables, so `levada::run` has one loop in them, unless the
+// environment says otherwise. Tests of several loops make a runtime that has them.
 inline const int one_loop = ::setenv("LEVADA_LOOPS", "1", 0);
 
 /// For a scope, the library takes the paths of a process with several threads: real atomics.

@@ -37,7 +37,8 @@ private:
 
 } // namespace
 
-crew::crew(std::size_t loops, bool pinned) : wanted_(loops), pinned_(pinned) {
+crew::crew(std::size_t loops, bool pinned, bool eager)
+    : wanted_(loops), pinned_(pinned), eager_(eager && !pinned) {
     loops_.push_back(std::make_unique<event_loop>());
     loops_.front()->join_crew(*this, *loops_.front());
 }

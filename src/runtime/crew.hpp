@@ -26,14 +26,15 @@ namespace levada::detail {
 
 class crew {
 public:
-    /// `first` is the loop of the thread that runs main. With `pinned` tasks stay where they were started.
-    crew(std::size_t loops, bool pinned);
+    /// Makes the loop of the thread that runs main. With `pinned` tasks stay where they were started.
+    crew(std::size_t loops, bool pinned, bool eager);
     ~crew();
     crew(const crew&) = delete;
     crew& operator=(const crew&) = delete;
 
     [[nodiscard]] std::size_t size() const noexcept { return wanted_; }
     [[nodiscard]] bool pinned() const noexcept { return pinned_; }
+    [[nodiscard]] bool eager() const noexcept { return eager_; }
     [[nodiscard]] event_loop& first() noexcept { return *loops_.front(); }
     /// One of the loops; makes the others and their threads, if they are not there yet.
     [[nodiscard]] event_loop& loop(std::size_t i);
@@ -74,6 +75,7 @@ private:
 
     std::size_t wanted_;
     const bool pinned_;
+    const bool eager_;
     std::vector<std::unique_ptr<event_loop>> loops_; // written before the threads start
     std::vector<std::thread> threads_;
     std::atomic<bool> started_{false};

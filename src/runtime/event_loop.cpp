@@ -171,7 +171,7 @@ bool event_loop::run_ready() noexcept {
     if (!w) return false;
     const std::uint64_t before = context()->operations;
     // How coarse the work is matters where others wait meanwhile.
-    const bool judged = crew_ && anything_ready();
+    const bool judged = crew_ && !crew_->eager() && anything_ready();
     if (judged) grain_->begin_turn();
     for (unsigned n = 1;; ++n) {
         if (coarse_ && anything_ready() && crew_->anybody_idle()) share();
@@ -295,11 +295,10 @@ bool event_loop::sleep(time_point until) {
         return inbox_full_.load(std::memory_order_seq_cst) || stop_.load(std::memory_order_seq_cst) ||
                nudged_.load(std::memory_order_seq_cst);
     };
+    bool work = false;
     if (crewed) {
-        const bool quiet = ring_->in_flight() == 0 && next_deadline() == time_point::max();
-        quiet_.store(quiet, std::memory_order_seq_cst);
-        bool work = !crew_->goes_idle(*this);
-        if (work) {
+        quiet_.store(ring_->in_flight() == 0 && next_deadline() == time_point::max(), std::memory_order_seq_cst);
+        if (!crew_->goes_idle(*this)) {
             quiet_.store(false, std::memory_order_seq_cst);
             return true;
         }
@@ -307,13 +306,13 @@ bool event_loop::sleep(time_point until) {
             relax();
             work = wanted() || crew_->anything_shared() || ring_->wants_poll();
         }
-        if (quiet && !work) crew_->look_for_deadlock();
     }
     sleeping_.store(true, std::memory_order_seq_cst);
-    if (wanted() || (crewed && crew_->anything_shared())) {
+    if (work || wanted() || (crewed && crew_->anything_shared())) {
         sleeping_.store(false, std::memory_order_relaxed);
         if (ring_->wants_poll()) ring_->poll();
     } else {
+        if (quiet_.load(std::memory_order_relaxed)) crew_->look_for_deadlock();
         ring_->wait(std::min(until, next_deadline()));
         sleeping_.store(false, std::memory_order_relaxed);
     }
@@ -331,6 +330,7 @@ bool event_loop::sleep(time_point until) {
 void event_loop::join_crew(detail::crew& c, event_loop& first) {
     crew_ = &c;
     grain_ = std::make_unique<detail::grain>();
+    coarse_ = c.eager() && c.size() > 1;
     if (&first != this) share_root(first);
 }
 

@@ -33,7 +33,7 @@ std::size_t loops_wanted(std::size_t asked) {
 
 runtime::runtime(const runtime_options& options) : options_(options) {
     options_.loops = loops_wanted(options.loops);
-    crew_ = std::make_unique<detail::crew>(options_.loops, options_.pinned);
+    crew_ = std::make_unique<detail::crew>(options_.loops, options_.pinned, options_.eager);
 }
 
 runtime::~runtime() = default;
@@ -48,13 +48,13 @@ event_loop& runtime::loop(std::size_t i) {
 }
 
 event_loop& runtime::prepare() {
-    if (used_) crew_ = std::make_unique<detail::crew>(options_.loops, options_.pinned);
+    if (used_) crew_ = std::make_unique<detail::crew>(options_.loops, options_.pinned, options_.eager);
     used_ = true;
     return crew_->first();
 }
 
 bool runtime::run_until_ended(detail::control& main) {
-    if (options_.pinned) crew_->start();
+    if (options_.pinned || options_.eager) crew_->start();
     return crew_->first().run_main(main, options_.shutdown_limit);
 }
 

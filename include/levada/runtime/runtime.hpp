@@ -19,6 +19,8 @@ struct runtime_options {
     /// Tasks stay on the loop they were started on: for programs that keep their data by core. All loops run
     /// from the beginning then.
     bool pinned = false;
+    /// All threads run from the beginning, and share whatever is ready, without looking whether that pays.
+    bool eager = false;
     /// How long what is left may take to end, once main has.
     duration shutdown_limit = std::chrono::seconds(10);
 };
@@ -104,9 +106,6 @@ auto spawn_on_at(const std::source_location& where, event_loop& loop, F&& f, A&&
 
 /// `spawn_on(loop, f, args...)` is `spawn` for a task that runs on `loop` and never leaves it. `loop` belongs
 /// to the runtime of the calling task, or runs on a thread of its own.
-template <class F, class... A>
-[[nodiscard]] auto spawn_on(event_loop& loop, F&& f, A&&... args) {
-    return detail::spawn_on_at(std::source_location(), loop, std::forward<F>(f), std::forward<A>(args)...);
-}
+LEVADA_STARTER([[nodiscard]] auto, spawn_on, detail::spawn_on_at)
 
 } // namespace levada
