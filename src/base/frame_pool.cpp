@@ -42,18 +42,18 @@ struct slab {
 class pool {
 public:
     void* allocate(std::size_t c) {
-        bump(live_, 1);
-        bump(live_bytes_, c * granule);
-        if (piece* p = free_[c]) [[likely]] {
-            free_[c] = p->next;
+        shelf& s = shelves_[c];
+        bump(s.out, 1);
+        if (piece* p = s.free) [[likely]] {
+            s.free = p->next;
             return p;
         }
         return refill(c);
     }
     void deallocate(void* memory, std::size_t c) noexcept {
-        forget(c * granule);
-        piece* p = ::new (memory) piece{free_[c], 0};
-        free_[c] = p;
+        shelf& s = shelves_[c];
+        bump(s.out, minus_one);
+        s.free = ::new (memory) piece{s.free, 0};
     }
     /// Called by the thread that frees a piece of this pool, and has a pool of its own.
     void deallocate_remote(void* memory, std::size_t c) noexcept {
@@ -63,21 +63,38 @@ public:
                                               std::memory_order_relaxed)) {
         }
     }
-    void remember(std::size_t bytes) noexcept {
-        bump(live_, 1);
-        bump(live_bytes_, bytes);
+    // Pieces of a size that is not pooled, and pooled ones that belong to others.
+    void remember(std::size_t c) noexcept { count(c, 1); }
+    void forget(std::size_t c) noexcept { count(c, minus_one); }
+
+    // Each thread counts what it allocates and frees, so only the sums over all pools tell anything.
+    std::size_t live() const noexcept {
+        std::size_t n = large_.load(std::memory_order_relaxed);
+        for (const shelf& s : shelves_) n += s.out.load(std::memory_order_relaxed);
+        return n;
     }
-    void forget(std::size_t bytes) noexcept {
-        bump(live_, std::size_t(0) - 1);
-        bump(live_bytes_, std::size_t(0) - bytes);
+    std::size_t live_bytes() const noexcept {
+        std::size_t n = large_bytes_.load(std::memory_order_relaxed);
+        for (std::size_t c = 0; c <= classes; ++c)
+            n += c * granule * shelves_[c].out.load(std::memory_order_relaxed);
+        return n;
     }
-    std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
-    std::size_t live_bytes() const noexcept { return live_bytes_.load(std::memory_order_relaxed); }
 
     pool* next_pool = nullptr;
     pool* next_idle = nullptr;
 
 private:
+    struct shelf {
+        piece* free = nullptr;
+        std::atomic<std::size_t> out{0}; // allocated, less freed, by this thread
+    };
+    static constexpr std::size_t minus_one = ~std::size_t(0);
+
+    void count(std::size_t c, std::size_t by) noexcept {
+        if (c <= classes) return bump(shelves_[c].out, by);
+        bump(large_, by);
+        bump(large_bytes_, by * c * granule);
+    }
     // Written by the owner thread only, read by any: relaxed, since they are sums that nobody orders by.
     static void bump(std::atomic<std::size_t>& n, std::size_t by) noexcept {
         n.store(n.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
@@ -88,11 +105,12 @@ private:
         while (returned) {
             piece* p = returned;
             returned = p->next;
-            p->next = free_[p->size_class];
-            free_[p->size_class] = p;
+            shelf& s = shelves_[p->size_class];
+            p->next = s.free;
+            s.free = p;
         }
-        if (piece* p = free_[c]) {
-            free_[c] = p->next;
+        if (piece* p = shelves_[c].free) {
+            shelves_[c].free = p->next;
             return p;
         }
         const std::size_t size = c * granule;
@@ -109,11 +127,11 @@ private:
         end_ = static_cast<std::byte*>(memory) + slab_size;
     }
 
-    std::array<piece*, classes + 1> free_{};
+    std::array<shelf, classes + 1> shelves_{};
     std::byte* next_ = nullptr;
     std::byte* end_ = nullptr;
-    std::atomic<std::size_t> live_{0};
-    std::atomic<std::size_t> live_bytes_{0};
+    std::atomic<std::size_t> large_{0};
+    std::atomic<std::size_t> large_bytes_{0};
     std::atomic<piece*> remote_{nullptr};
 };
 
@@ -179,7 +197,7 @@ void* frame_pool::allocate(std::size_t size) {
         return mine.allocate(c);
 #endif
     void* p = ::operator new(size);
-    mine.remember(c * granule);
+    mine.remember(c);
     return p;
 }
 
@@ -193,13 +211,13 @@ void frame_pool::deallocate(void* p, std::size_t size) noexcept {
         if (owner == &mine) [[likely]] {
             mine.deallocate(p, c);
         } else {
-            mine.forget(c * granule);
+            mine.forget(c);
             owner->deallocate_remote(p, c);
         }
         return;
     }
 #endif
-    mine.forget(c * granule);
+    mine.forget(c);
     ::operator delete(p, size);
 }
 

@@ -226,6 +226,19 @@ bool cancel_node::unlink(callback_entry& c) noexcept {
     return true;
 }
 
+bool cancel_node::end_alone(bool cancelled_task) noexcept {
+    if (!children_.empty() || !parent || !counted_.load(std::memory_order_relaxed) ||
+        (live_.load(std::memory_order_relaxed) & counted) != 0)
+        return false;
+    const std::uint32_t n = parent->live_.load(std::memory_order_relaxed);
+    if ((n & counted) <= 1) return false;
+    parent->live_.store((n - 1) | (cancelled_task ? cut : 0), std::memory_order_relaxed);
+    counted_.store(false, std::memory_order_relaxed);
+    parent->children_.erase(*this);
+    std::exchange(parent, nullptr)->unref();
+    return true;
+}
+
 bool cancel_node::fire_end(after_unlock& todo) noexcept {
     lock_guard guard(lock_);
     bool more = false;

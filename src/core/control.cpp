@@ -233,6 +233,11 @@ void control::end() noexcept {
     ended(todo);
     if (has(task_flag::named)) forget_name();
     set_ended();
+    if (single_threaded() && end_alone(has(task_flag::cancelled))) [[likely]] {
+        if (!todo.empty()) todo.run();
+        unref();
+        return;
+    }
     const bool more = fire_end(todo);
     // With tasks that it started and nobody has joined, it counts on until the last of them has ended: those
     // who wait for this one before they unwind, and the loop's shutdown, wait for them too.

@@ -37,6 +37,9 @@ namespace {
 constexpr unsigned tasks_a_turn = 256;
 // Every so many is one that was just started, though others have been woken.
 constexpr unsigned turn_of_stack = 8;
+// What was started, and has seen younger ones go before it for so many turns, is old: one of the old goes
+// each turn. (Not more, since each may start a tree of its own.)
+constexpr unsigned most_turns_with_stack = 32;
 // At most so many tasks are shared, or taken, at once.
 constexpr int share_at_once = 32;
 
@@ -159,10 +162,14 @@ work* event_loop::next_ready(unsigned turn) noexcept {
         fresh_.append(std::move(stack_));
         stack_ = std::exchange(fresh_, {});
     }
-    if (turn % turn_of_stack == 0)
+    if (turn % turn_of_stack == 0) {
+        if (turn == tasks_a_turn)
+            if (work* w = old_.pop()) return w;
         if (work* w = stack_.pop()) return w;
+    }
     if (work* w = ready_.pop()) return w;
     if (work* w = stack_.pop()) return w;
+    if (work* w = old_.pop()) return w;
     return later_.pop();
 }
 
@@ -189,9 +196,13 @@ bool event_loop::run_ready() noexcept {
         }
         break;
     }
-    if (!fresh_.empty()) ready_.append(std::move(fresh_));
-    if (!stack_.empty()) ready_.append(std::move(stack_));
     if (!later_.empty()) ready_.append(std::move(later_));
+    if (stack_.empty()) {
+        turns_with_stack_ = 0;
+    } else if (++turns_with_stack_ == most_turns_with_stack) {
+        turns_with_stack_ = 0;
+        old_.append(std::move(stack_));
+    }
     return true;
 }
 
@@ -218,6 +229,7 @@ void event_loop::share() noexcept {
     std::size_t n = 0;
     for (int i = 0; i < 2 * share_at_once; ++i) {
         work* w = ready_.pop();
+        if (!w) w = old_.pop();
         if (!w) w = stack_.pop();
         if (!w) w = later_.pop();
         if (!w) break;
@@ -297,7 +309,8 @@ bool event_loop::sleep(time_point until) {
     };
     bool work = false;
     if (crewed) {
-        quiet_.store(ring_->in_flight() == 0 && next_deadline() == time_point::max(), std::memory_order_seq_cst);
+        quiet_.store(ring_->in_flight() == 0 && next_deadline() == time_point::max(),
+                     std::memory_order_seq_cst);
         if (!crew_->goes_idle(*this)) {
             quiet_.store(false, std::memory_order_seq_cst);
             return true;

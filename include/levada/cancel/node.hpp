@@ -56,6 +56,7 @@ struct after_unlock {
     work_list ready;
     intrusive_list<callback_entry> callbacks;
     void run() noexcept; // posts the tasks, runs the callbacks
+    [[nodiscard]] bool empty() const noexcept { return ready.empty() && callbacks.empty(); }
 };
 
 class cancel_node : public tree_entry {
@@ -94,6 +95,9 @@ public:
     [[nodiscard]] bool link(callback_entry& c) noexcept;
     [[nodiscard]] bool unlink(callback_entry& c) noexcept;
 
+    /// All that the end of a task has to do, while the process has one thread, in the usual case: nothing
+    /// hangs below it, and nobody waits for the last task of its parent. Else false, and nothing was done.
+    [[nodiscard]] bool end_alone(bool cancelled_task) noexcept;
     /// Wakes the `on_end` leaves. True when something else still hangs below.
     [[nodiscard]] bool fire_end(after_unlock& todo) noexcept;
 

@@ -104,7 +104,7 @@ private:
     bool turn(time_point until);
     [[nodiscard]] work* next_ready(unsigned turn) noexcept;
     [[nodiscard]] bool anything_ready() const noexcept {
-        return !ready_.empty() || !stack_.empty() || !fresh_.empty() || !later_.empty();
+        return !ready_.empty() || !stack_.empty() || !fresh_.empty() || !old_.empty() || !later_.empty();
     }
     [[nodiscard]] bool run_ready() noexcept;
     [[nodiscard]] bool take_inbox() noexcept;
@@ -129,7 +129,9 @@ private:
     detail::work_list ready_;
     detail::work_list fresh_; // tasks that the running task has started
     detail::work_list stack_; // what was fresh: the youngest batch first
+    detail::work_list old_;   // what stood there for long: the oldest first
     detail::work_list later_; // tasks that have yielded
+    unsigned turns_with_stack_ = 0;
     std::unique_ptr<detail::ring> ring_;
     std::unique_ptr<waker> waker_;
     bool entered_ = false;
