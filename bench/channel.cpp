@@ -24,16 +24,17 @@ using bench::options;
 
 std::vector<bench_case> wanted_cases(const options& o) {
     std::vector<bench_case> wanted;
-    for (const auto theme : {bench::flow_cases(), bench::select_cases(), bench::task_cases(),
-                             bench::pattern_cases(), bench::go_cases()}) {
-        for (const auto& c : theme)
-            if (o.wants(c.name)) wanted.push_back(c);
+    for (const bool fresh : {true, false}) {
+        for (const auto theme : {bench::flow_cases(), bench::select_cases(), bench::task_cases(),
+                                 bench::pattern_cases(), bench::go_cases()}) {
+            for (const auto& c : theme)
+                if (c.fresh == fresh && o.wants(c.name)) wanted.push_back(c);
+        }
     }
     if (wanted.empty()) {
         throw bench::bad_option(o.name.empty() ? "no case has \"" + o.only + "\" in its name"
                                                : "no case is called \"" + o.name + "\"");
     }
-    std::stable_partition(wanted.begin(), wanted.end(), [](auto& c) { return c.fresh; });
     return wanted;
 }
 
