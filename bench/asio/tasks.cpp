@@ -49,19 +49,34 @@ awaitable<void> wait_on(std::shared_ptr<typename world<S>::channel> ch) {
 struct parked {
     template <bool S>
     static outcome run(int n) {
-        if constexpr (S) {
-            return {0, "measured on one thread"};
-        } else {
-            world<S> w;
-            auto ch = w.make(0);
-            const double before = resident_bytes();
-            for (int i = 0; i < n; ++i) w.go(wait_on<S>(ch));
-            w.context().poll();
-            const double bytes = std::max(0.0, resident_bytes() - before);
-            ch->close();
-            w.run();
-            return {bytes / n};
-        }
+        world<S> w;
+        auto ch = w.make(0);
+        const double before = resident_bytes();
+        for (int i = 0; i < n; ++i) w.go(wait_on<S>(ch));
+        w.context().poll();
+        const double bytes = std::max(0.0, resident_bytes() - before);
+        ch->close();
+        w.run();
+        return {bytes / n};
+    }
+};
+
+awaitable<void> wait_for(asio::steady_timer& token) {
+    auto [cancelled] = co_await token.async_wait(answer);
+    keep(cancelled.value());
+}
+
+struct cancel {
+    template <bool S>
+    static outcome run(int n) {
+        world<S> w;
+        asio::steady_timer token(w.context(), std::chrono::hours(1)); // its way to wake many at once
+        for (int i = 0; i < n; ++i) w.go(wait_for(token));
+        w.context().poll();
+        stopwatch watch;
+        token.cancel();
+        w.run();
+        return {watch.ns_per(n)};
     }
 };
 
@@ -107,17 +122,10 @@ struct uncounted {
     }
 };
 
-struct no_token {
-    template <bool S>
-    static outcome run(int) {
-        return {0, "a cancellation signal has one listener, and no token is shared"};
-    }
-};
-
 struct as_spawn {
     template <bool S>
     static outcome run(int) {
-        return {0, "it has no group, and nothing else than co_spawn: see there"};
+        return {0, "co_spawn is all it has: see spawn and join"};
     }
 };
 
@@ -135,7 +143,7 @@ constexpr bench_case cases[] = {
     make<as_spawn>("group go and finish", 200'000),
     make<sleeps>("a million sleeps of 1 to 100 ms", 1'000'000),
     make<timers>("timer made and dropped", 5'000'000),
-    make<no_token>("cancel 100000 waiting tasks", 100'000),
+    make<cancel>("cancel 100000 waiting tasks", 100'000),
 };
 
 } // namespace

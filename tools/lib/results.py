@@ -45,20 +45,23 @@ class Results:
         return set_at["aim"] / set_at["go"] * go if set_at and go else None
 
     def thread_tables(self, threads):
-        head = ["case", "levada", "aim", "met"] + [title(r) for r in self.rivals()]
+        ran = {p for case in self.figures[threads].values() for p in case}
+        programs = [p for p in self.programs if p in ran or p == "ours"]
+        rivals = programs[1:]
+        head = ["case", "levada", "aim", "met"] + [title(r) for r in rivals]
         rows, spreads = [], []
         for case in self.cases:
             ours, aim = self.median(threads, case, "ours"), self.aim(threads, case)
             row = [case, "" if ours is None else number(ours), number(aim) if aim else "",
                    ("yes" if ours <= aim else "**no**") if aim and ours is not None else ""]
-            for rival in self.rivals():
+            for rival in rivals:
                 theirs = self.median(threads, case, rival)
                 mark = "¹" if (threads, case, rival) in self.once else ""
                 ratio = f" ({theirs / ours:.1f}x)" if theirs is not None and ours else ""
                 row.append("" if theirs is None else number(theirs) + mark + ratio)
             rows.append(row)
             spread = [case]
-            for program in self.programs:
+            for program in programs:
                 found = self.figures.get(threads, {}).get(case, {}).get(program)
                 spread.append(f"{number(min(found))}..{number(max(found))}" if found else "")
             spreads.append(spread)
@@ -67,7 +70,7 @@ class Results:
         if aims:
             yield from ["", f"Aims met: {sum(r[3] == 'yes' for r in aims)} of {len(aims)}."]
         yield from ["", f"The least and the greatest, {threads} thread{'s' if threads > 1 else ''}:", ""]
-        yield from table(["case"] + [title(p) for p in self.programs], spreads)
+        yield from table(["case"] + [title(p) for p in programs], spreads)
 
     def left_out(self, threads):
         by_reason = {}
@@ -92,16 +95,16 @@ class Results:
             yield ""
         if self.once:
             yield from ["¹ slow: run in the first round only", ""]
-        yield from ["## Left out", ""]
+        yield "## Left out"
         missing = [f"- left out: {title(name)}: {why}" for name, why in absent.items()]
-        yield from missing
+        yield from ["", *missing] if missing else []
         some = False
         for threads in self.figures:
             if lines := list(self.left_out(threads)):
                 some = True
                 yield from ["", f"On {'one thread' if threads == 1 else f'{threads} threads'}:", "", *lines]
         if not missing and not some:
-            yield "Nothing."
+            yield from ["", "Nothing."]
 
     def chart(self):
         """The ratios as SVG: a panel for each number of threads, a line for each case, a dot for each rival."""

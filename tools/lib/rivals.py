@@ -1,5 +1,6 @@
 """The programs that tools/bench runs: installs what apt has of them, and builds them in build/bench."""
 
+import json
 import os
 import pathlib
 import re
@@ -126,8 +127,10 @@ def build_ours():
     except Unavailable as why:
         say(f"tools/bench: {why}")
         sys.exit(2)
-    compiler = os.environ.get("CXX", "g++").split()
-    return BUILD / "bench/channel", output(*compiler, "--version").splitlines()[0]
+    # What Meson chose when it set the directory up, which CXX need not name any more.
+    commands = json.loads((BUILD / "compile_commands.json").read_text())
+    compiler = next(word for word in commands[0]["command"].split() if not word.endswith("ccache"))
+    return BUILD / "bench/channel", output(compiler, "--version").splitlines()[0]
 
 
 def build_go():
