@@ -101,18 +101,21 @@ as_root() {
 
 apt() { as_root DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q "$@" </dev/null; }
 
-# Makes a Catch2 of version 3 known to apt where only backports has it.
-apt_backports_for_catch2() {
+apt_add_backports() { # adds Debian's backports to apt's sources; nothing on other systems
     local codename mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg list
-    [[ $(apt_candidate catch2) == [3-9].* || $(apt_candidate libcatch2-dev) == [3-9].* ]] && return
     codename=$(debian_codename)
     [[ -n $codename ]] || return 0
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' "Codename: $codename" | sort -u | head -n1)
     list=/etc/apt/sources.list.d/$codename-backports.list
-    echo "Catch2 3 for Debian $codename is in $codename-backports: adding $list"
+    echo "Adding $codename-backports to apt's sources: $list"
     echo "deb [signed-by=$keyring] ${mirror:-http://deb.debian.org/debian} $codename-backports main" |
         as_root tee "$list" >/dev/null
     apt update
+}
+
+# Makes a Catch2 of version 3 known to apt where only backports has it.
+apt_backports_for_catch2() {
+    [[ $(apt_candidate catch2) == [3-9].* || $(apt_candidate libcatch2-dev) == [3-9].* ]] || apt_add_backports
 }
 
 install_packages() { # MANAGER PACKAGE...
