@@ -28,6 +28,7 @@
 #include <levada/patterns/fan_out.hpp>
 #include <levada/patterns/worker_pool.hpp>
 #include <levada/runtime/event_loop.hpp>
+#include <levada/runtime/offload.hpp>
 #include <levada/runtime/run.hpp>
 #include <levada/runtime/runtime.hpp>
 #include <levada/sync/channel.hpp>

@@ -1,11 +1,12 @@
 #include "crew.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <string>
+
+#include "no_signals.hpp"
 
 namespace levada::detail {
 namespace {
@@ -16,24 +17,6 @@ std::size_t threads_of_process() noexcept {
     if (::stat("/proc/self/task", &folder) != 0 || folder.st_nlink < 3) return 0;
     return folder.st_nlink - 2; // a folder each, beside . and ..
 }
-
-/// A thread that is made while one of these lives gets no signals: they go to the program's own threads.
-class no_signals {
-public:
-    no_signals() noexcept {
-        sigset_t all;
-        ::sigfillset(&all);
-        for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF})
-            ::sigdelset(&all, own);
-        ::pthread_sigmask(SIG_BLOCK, &all, &before_);
-    }
-    ~no_signals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    no_signals(const no_signals&) = delete;
-    no_signals& operator=(const no_signals&) = delete;
-
-private:
-    sigset_t before_;
-};
 
 } // namespace
 

@@ -47,7 +47,29 @@ private:
 
 } // namespace
 
-bool block_on_arm(arm& a, time_point deadline) noexcept {
+namespace {
+
+blocking_scope*& scope_of_thread() noexcept {
+    thread_local blocking_scope* scope = nullptr;
+    return scope;
+}
+
+constexpr std::uint32_t by_cancel = 0xffffff; // in place of an arm's number
+
+} // namespace
+
+void blocking_scope::enter() noexcept { scope_of_thread() = this; }
+void blocking_scope::leave() noexcept { scope_of_thread() = nullptr; }
+
+void blocking_scope::cancel() noexcept {
+    work_list ready;
+    lock_guard guard(lock_);
+    cancelled_ = true;
+    // Under the lock, by which the waiter takes itself out: so it is there still.
+    if (waits_ && waits_->claim(by_cancel, ready)) post_all(ready);
+}
+
+block_end block_on_arm(arm& a, time_point deadline, bool cancellable) noexcept {
     if (executor::current())
         fatal("a blocking call was made on a loop's own thread, which would stop every task on it: "
               "co_await the operation instead");
@@ -58,25 +80,38 @@ bool block_on_arm(arm& a, time_point deadline) noexcept {
     if (a.try_commit(ready)) {
         if (l) l->release();
         post_all(ready);
-        return true;
+        return block_end::done;
     }
     a.who = &self;
     a.index = 0;
     self.begin_arming();
-    bool parked = !a.link() && self.publish();
+    const bool parked = !a.link() && self.publish();
     if (l) l->release();
-    if (!parked) return true;
-    if (deadline == time_point::max()) {
-        self.sleep();
-        return true;
+    if (!parked) return block_end::done;
+
+    blocking_scope* const scope = cancellable ? scope_of_thread() : nullptr;
+    if (scope) {
+        lock_guard guard(scope->lock_);
+        scope->waits_ = &self;
+        if (scope->cancelled_ && self.unpark()) {
+            scope->waits_ = nullptr;
+            a.unlink();
+            return block_end::cancelled;
+        }
     }
-    if (self.sleep_until(deadline)) return true;
-    if (self.unpark()) {
-        a.unlink();
-        return false;
+    block_end end = block_end::done;
+    if (deadline == time_point::max()) self.sleep();
+    else if (!self.sleep_until(deadline)) {
+        if (self.unpark()) end = block_end::timed_out;
+        else self.sleep(); // claimed meanwhile: the wake is on its way
     }
-    self.sleep(); // claimed meanwhile: the wake is on its way
-    return true;
+    if (scope) {
+        lock_guard guard(scope->lock_);
+        scope->waits_ = nullptr;
+    }
+    if (end == block_end::done && self.winner() == by_cancel) end = block_end::cancelled;
+    if (end != block_end::done) a.unlink();
+    return end;
 }
 
 } // namespace levada::detail
