@@ -140,6 +140,7 @@ TEST_CASE(
                   co_return n;
               });
               while (!test_support::is_parked(first)) co_await this_task::yield();
+              g.until_waiting(1); // it runs
               auto second = spawn([&]() -> task<> { co_await offload([&] { second_ran = true; }); });
               while (!test_support::is_parked(second)) co_await this_task::yield();
               second.cancel();
