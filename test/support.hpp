@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include <levada/testing.hpp>
@@ -27,6 +28,25 @@ namespace test_support {
 // The tasks of most tests share plain variables, so `levada::run` has one loop in them, unless the
 // environment says otherwise. Tests of several loops make a runtime that has them.
 inline const int one_loop = ::setenv("LEVADA_LOOPS", "1", 0);
+
+/// LEVADA_LOOPS for a scope; null: unset, so that a runtime has the loops that it asks for.
+class with_loops {
+public:
+    explicit with_loops(const char* value = nullptr) {
+        if (const char* before = std::getenv("LEVADA_LOOPS")) before_ = before;
+        set(value);
+    }
+    ~with_loops() { set(before_ ? before_->c_str() : nullptr); }
+    with_loops(const with_loops&) = delete;
+    with_loops& operator=(const with_loops&) = delete;
+
+private:
+    static void set(const char* value) {
+        if (value) ::setenv("LEVADA_LOOPS", value, 1);
+        else ::unsetenv("LEVADA_LOOPS");
+    }
+    std::optional<std::string> before_;
+};
 
 /// For a scope, the library takes the paths of a process with several threads: real atomics.
 class as_if_threads_ran {

@@ -9,11 +9,13 @@
 #include <levada/sync/timer.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
 
 #include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -76,7 +78,7 @@ TEST_CASE("raised signals arrive in the channel instead of having their effect")
     CHECK(frame_pool::live() == frames);
 }
 
-TEST_CASE("a number that is no signal throws and blocks nothing") {
+TEST_CASE("a number that is no signal throws and changes nothing") {
     const std::string before = blocked_now();
     CHECK(levada::run([&]() -> task<> {
               for (int bad : {0, -1, 65, 1000})
@@ -103,19 +105,52 @@ TEST_CASE("the signal mask is as it was after a loop with several signal channel
     }
 }
 
-TEST_CASE("signals that were blocked before stay so after the loop has ended") {
-    sigset_t mine;
-    ::sigemptyset(&mine);
-    ::sigaddset(&mine, SIGUSR2);
-    ::pthread_sigmask(SIG_BLOCK, &mine, nullptr);
-    const std::string before = blocked_now();
+TEST_CASE("what a signal did before is put back when its last channel has gone") {
+    static std::atomic<int> mine{0};
+    struct sigaction before{}, own{};
+    own.sa_handler = [](int) { ++mine; };
+    ::sigaction(SIGUSR1, &own, &before);
     CHECK(levada::run([]() -> task<> {
-              auto s = signal_channel({SIGUSR1, SIGUSR2});
-              co_await this_task::yield();
-              (void)s;
+              auto a = signal_channel({SIGUSR1});
+              auto b = signal_channel({SIGUSR1, SIGUSR1});
+              std::raise(SIGUSR1);
+              auto first = co_await a.recv();
+              auto second = co_await b.recv();
+              CHECK(holds(first, SIGUSR1));
+              CHECK(holds(second, SIGUSR1));
           }) == 0);
-    CHECK(blocked_now() == before);
-    ::pthread_sigmask(SIG_UNBLOCK, &mine, nullptr);
+    CHECK(mine == 0);
+    std::raise(SIGUSR1);
+    CHECK(mine == 1);
+    ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST_CASE("a signal that cannot be caught throws, and the others of the call are given back") {
+    CHECK(levada::run([]() -> task<> {
+              CHECK_THROWS_WITH(signal_channel({SIGUSR1, SIGKILL}),
+                                Catch::Matchers::ContainsSubstring("signal 9 cannot be caught"));
+              struct sigaction now{};
+              ::sigaction(SIGUSR1, nullptr, &now);
+              CHECK(now.sa_handler == SIG_DFL);
+              co_return;
+          }) == 0);
+}
+
+TEST_CASE("a channel of signals that is made on another loop's thread gets them all the same") {
+    const test_support::with_loops unset;
+    runtime rt({.loops = 3, .eager = true});
+    CHECK(rt.run([&]() -> task<> {
+        auto h = spawn_on(rt.loop(1), []() -> task<> {
+            auto signals = signal_channel({SIGUSR1});
+            for (int i = 0; i < 10; ++i) {
+                ::kill(::getpid(), SIGUSR1);
+                auto got = co_await signals.recv();
+                CHECK(holds(got, SIGUSR1));
+            }
+        });
+        auto r = co_await h.join();
+        CHECK(r);
+    }) == 0);
 }
 
 TEST_CASE("a burst of signals beyond the channel's room is dropped and blocks nobody") {

@@ -27,25 +27,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// LEVADA_LOOPS for a scope; null: unset.
-class with_environment {
-public:
-    explicit with_environment(const char* value) {
-        if (const char* before = std::getenv("LEVADA_LOOPS")) before_ = before;
-        set(value);
-    }
-    ~with_environment() { set(before_ ? before_->c_str() : nullptr); }
-    with_environment(const with_environment&) = delete;
-    with_environment& operator=(const with_environment&) = delete;
-
-private:
-    static void set(const char* value) {
-        if (value) ::setenv("LEVADA_LOOPS", value, 1);
-        else ::unsetenv("LEVADA_LOOPS");
-    }
-    std::optional<std::string> before_;
-};
-
 runtime_options eager(std::size_t loops) {
     runtime_options o;
     o.loops = loops;
@@ -73,7 +54,7 @@ private:
 } // namespace
 
 TEST_CASE("ready tasks are taken by loops that have nothing to do") {
-    const with_environment unset(nullptr);
+    const test_support::with_loops unset;
     const std::size_t frames = frame_pool::live();
     sightings seen;
     std::optional<runtime> rt(std::in_place, eager(4));
@@ -97,7 +78,7 @@ TEST_CASE("ready tasks are taken by loops that have nothing to do") {
 }
 
 TEST_CASE("work that only computes gets the other threads, though nobody asked for them") {
-    const with_environment unset(nullptr);
+    const test_support::with_loops unset;
     sightings seen;
     runtime_options two;
     two.loops = 2;
@@ -122,7 +103,7 @@ TEST_CASE("work that only computes gets the other threads, though nobody asked f
 }
 
 TEST_CASE("a task of spawn_on stays on its loop, whoever wakes it") {
-    const with_environment unset(nullptr);
+    const test_support::with_loops unset;
     for (const bool pinned : {false, true}) {
         runtime_options o = eager(3);
         o.pinned = pinned;
@@ -163,7 +144,7 @@ TEST_CASE("a task of spawn_on stays on its loop, whoever wakes it") {
 }
 
 TEST_CASE("in a pinned runtime no task leaves the loop that it was started on") {
-    const with_environment unset(nullptr);
+    const test_support::with_loops unset;
     runtime_options o;
     o.loops = 2;
     o.pinned = true;
@@ -186,7 +167,7 @@ TEST_CASE("in a pinned runtime no task leaves the loop that it was started on") 
 
 TEST_CASE(
     "timers, timeouts and kernel operations end on the loop that began them, and cancels reach them there") {
-    const with_environment unset(nullptr);
+    const test_support::with_loops unset;
     runtime rt(eager(4));
     std::atomic<int> timed{0}, timed_out{0}, cancelled{0};
     CHECK(rt.run([&]() -> task<> {
@@ -231,7 +212,7 @@ TEST_CASE(
 }
 
 TEST_CASE("main may end on any loop: its value, its exception, and the end of the others come all the same") {
-    const with_environment unset(nullptr);
+    const test_support::with_loops unset;
     const std::size_t frames = frame_pool::live();
     for (int i = 0; i < 50; ++i) {
         std::atomic<int> unwound{0};
@@ -263,7 +244,7 @@ TEST_CASE("all tasks asleep on all loops is reported, and ends the program with 
     SKIP("ThreadSanitizer has a thread of its own, so the process has others than ours");
 #endif
     const auto d = test_support::run_to_death([] {
-        const with_environment unset(nullptr);
+        const test_support::with_loops unset;
         runtime rt(eager(3));
         const int code = rt.run([&]() -> task<> {
             channel<int> ch;
@@ -286,7 +267,7 @@ TEST_CASE("all tasks asleep on all loops is reported, and ends the program with 
 }
 
 TEST_CASE("tasks are not taken for asleep for ever while another thread of the process may wake them") {
-    const with_environment unset(nullptr);
+    const test_support::with_loops unset;
     runtime rt(eager(2));
     channel<int> ch;
     std::thread other([&] {
@@ -303,18 +284,18 @@ TEST_CASE("tasks are not taken for asleep for ever while another thread of the p
 
 TEST_CASE("LEVADA_LOOPS overrides what the program asks for, and has to be a number") {
     {
-        const with_environment three("3");
+        const test_support::with_loops three("3");
         CHECK(runtime({.loops = 8}).size() == 3);
     }
     for (const char* bad : {"0", "-1", "two", "3x", "1025", "99999999999999999999"}) {
-        const with_environment wrong(bad);
+        const test_support::with_loops wrong(bad);
         CHECK_THROWS_AS(runtime(), std::invalid_argument);
         CHECK_THROWS_WITH(
             runtime(), Catch::Matchers::ContainsSubstring("LEVADA_LOOPS has to be a number from 1 to 1024") &&
                            Catch::Matchers::ContainsSubstring(bad));
     }
     {
-        const with_environment unset(nullptr);
+        const test_support::with_loops unset;
         CHECK(runtime().size() >= 1);
         CHECK(runtime({.loops = 5}).size() == 5);
         runtime rt({.loops = 2});
@@ -323,7 +304,7 @@ TEST_CASE("LEVADA_LOOPS overrides what the program asks for, and has to be a num
 }
 
 TEST_CASE("no descriptor is left behind by the loops of a runtime") {
-    const with_environment unset(nullptr);
+    const test_support::with_loops unset;
     const auto open = [] {
         int n = 0;
         for (int fd = 0; fd < 512; ++fd) n += ::fcntl(fd, F_GETFD) >= 0;

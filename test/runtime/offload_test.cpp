@@ -61,6 +61,7 @@ private:
 TEST_CASE("offload gives the call's value, whatever it is, and comes back to the loop that it left") {
     const std::size_t frames = frame_pool::live();
     {
+        const test_support::with_loops unset;
         runtime rt({.loops = 3, .eager = true});
         CHECK(rt.run([]() -> task<> {
             co_await with_group([](task_group& g) -> task<> {

@@ -8,10 +8,12 @@ namespace levada {
 
 /// A channel of the numbers of these signals as they arrive: `signal_channel({SIGINT, SIGTERM})`.
 ///
-/// From the call on, until the loop that it is made on ends, they are blocked in the calling thread (and in
-/// threads that it starts) and read through the ring, so their default effect is off. Make it before other
-/// threads start. A signal that comes while 16 are unread is dropped. Waiting for a signal does not count as
-/// work to come. Throws `std::system_error` if the system refuses. On an `event_loop`'s thread, in a task.
+/// From the call on, until the runtime that it is made in ends, their effect is off: a handler of the process
+/// takes them, on whichever thread they arrive, and what was there before is put back at the end. Several
+/// channels may ask for the same signal; each gets it. A signal that is blocked in all threads does not
+/// arrive. One that comes while 16 are unread is dropped. Waiting for a signal does not count as work to
+/// come. Throws `std::system_error` for a number that is no signal, or one that cannot be caught. In a task
+/// on an `event_loop`.
 [[nodiscard]] recv_channel<int> signal_channel(std::initializer_list<int> signals);
 
 } // namespace levada
