@@ -232,8 +232,9 @@ void control::end() noexcept {
     after_unlock todo;
     ended(todo);
     if (has(task_flag::named)) forget_name();
+    const bool was_cancelled = has(task_flag::cancelled); // a joiner writes the flags once it sees the end
     set_ended();
-    if (single_threaded() && end_alone(has(task_flag::cancelled))) [[likely]] {
+    if (single_threaded() && end_alone(was_cancelled)) [[likely]] {
         if (!todo.empty()) todo.run();
         unref();
         return;
@@ -241,9 +242,14 @@ void control::end() noexcept {
     const bool more = fire_end(todo);
     // With tasks that it started and nobody has joined, it counts on until the last of them has ended: those
     // who wait for this one before they unwind, and the loop's shutdown, wait for them too.
-    if (!linger()) (take_counted() ? *parent : home()->root()).uncount(todo, has(task_flag::cancelled));
+    bool mine = true;
+    if (!linger()) {
+        mine = take_counted();
+        (mine ? *parent : home()->root()).uncount(todo, was_cancelled);
+    }
+    // Whoever detached it may still be at `parent`, and keeps us.
     // What hangs below still (tasks that were detached, tokens) keeps its way to the tokens above.
-    if (!more) leave();
+    if (!more && mine) leave();
     todo.run();
     unref();
 }
@@ -256,9 +262,11 @@ void control::end_for_handle() noexcept {
 
 void control::drop_handle(bool detach) noexcept {
     after_unlock todo;
-    if (detach && take_counted()) {
-        home()->root().count();
-        parent->uncount(todo);
+    if (detach) {
+        cancel_node& root = home()->root();
+        root.count(); // first: it may end at once
+        if (take_counted()) parent->uncount(todo);
+        else root.uncount(todo);
     }
     const handle_state was = exchange_handle(handle_state::none);
     if (was == handle_state::failed) {

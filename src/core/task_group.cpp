@@ -64,8 +64,13 @@ void task_group::hand_out_places(detail::work_list& ready) noexcept {
 void task_group::child_ended(detail::control& task, detail::after_unlock& todo) noexcept {
     if (task.has(detail::task_flag::failed)) {
         std::exception_ptr e = task.take_exception();
-        if (on_failure_) {
-            on_failure_(std::move(e));
+        std::function<void(std::exception_ptr)> tell;
+        {
+            lock_guard guard(lock_);
+            tell = on_failure_;
+        }
+        if (tell) {
+            tell(std::move(e));
         } else {
             {
                 lock_guard guard(lock_);

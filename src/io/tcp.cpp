@@ -119,7 +119,9 @@ void accept_op::prepare(io_uring_sqe& sqe) noexcept {
 bool accept_op::again(int answer) noexcept { return interrupted(answer) || answer == -ECONNABORTED; }
 
 void accept_op::lost(int answer) noexcept {
-    if (answer >= 0) listener_->kept.emplace_back(answer);
+    if (answer < 0) return;
+    lock_guard guard(listener_->lock_);
+    listener_->kept.emplace_back(answer);
 }
 
 result<tcp_stream> accept_op::take() noexcept {

@@ -26,7 +26,11 @@ crew::crew(std::size_t loops, bool pinned, bool eager)
     loops_.front()->join_crew(*this, *loops_.front());
 }
 
-crew::~crew() { (void)stop(); }
+crew::~crew() {
+    // What was started here without `run`, or lives on, ends while the threads do.
+    if (started() && first().root().live() != 0) first().end_all();
+    (void)stop();
+}
 
 event_loop& crew::loop(std::size_t i) {
     if (i != 0) start();
@@ -43,12 +47,33 @@ void crew::start() {
     }
     const no_signals during;
     threads_.reserve(wanted_ - 1);
-    started_.store(true, std::memory_order_release);
-    for (std::size_t i = 1; i < wanted_; ++i) {
-        threads_.emplace_back([this, i] { run(*loops_[i]); });
-        const std::string name = "levada-" + std::to_string(i);
-        ::pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
+    std::atomic<int> all_there{0}; // 1: yes; -1: one could not be made, so none of them runs
+    const auto let_go = [&all_there](int how) {
+        all_there.store(how);
+        all_there.notify_all();
+    };
+    try {
+        for (std::size_t i = 1; i < wanted_; ++i) {
+            threads_.emplace_back([this, i, &all_there] {
+                all_there.wait(0);
+                if (all_there.load() < 0) return;
+                running_.fetch_add(1);
+                running_.notify_all();
+                run(*loops_[i]);
+            });
+            const std::string name = "levada-" + std::to_string(i);
+            ::pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
+        }
+    } catch (...) {
+        let_go(-1);
+        for (std::thread& t : threads_) t.join();
+        threads_.clear();
+        throw;
     }
+    started_.store(true, std::memory_order_release);
+    let_go(1);
+    // They look at a variable of ours until they run.
+    for (std::size_t n = running_.load(); n < threads_.size(); n = running_.load()) running_.wait(n);
 }
 
 bool crew::stop() noexcept {
@@ -85,7 +110,10 @@ bool crew::search(event_loop& thief) noexcept {
     // From a place of its own, so that not all thieves go to the same loop first.
     const std::size_t begin = thief.random(static_cast<std::uint32_t>(n));
     for (std::size_t i = 0; i < n; ++i)
-        if (loops_[(begin + i) % n]->give_shared(thief)) return true;
+        if (loops_[(begin + i) % n]->give_shared(thief)) {
+            if (anything_shared()) work_shared();
+            return true;
+        }
     return false;
 }
 
@@ -115,12 +143,14 @@ bool crew::woke_up(event_loop& l) noexcept {
 
 void crew::look_for_deadlock() noexcept {
     {
+        // Held throughout: no loop leaves sleepers_, so none takes its inbox or runs a task meanwhile. The
+        // threads are counted first: one that ended after that has posted before the inboxes are looked at.
         lock_guard guard(idle_lock_);
-        if (sleepers_.size() != loops_.size()) return;
+        if (sleepers_.size() != loops_.size() || threads_of_process() != loops_.size()) return;
+        for (const auto& l : loops_)
+            if (!l->quiet()) return;
+        if (anything_shared()) return;
     }
-    for (const auto& l : loops_)
-        if (!l->quiet()) return;
-    if (anything_shared() || threads_of_process() != loops_.size()) return;
     asleep_.store(true, std::memory_order_seq_cst);
     first().nudge();
 }

@@ -8,8 +8,8 @@
 //    sleep counts itself in `idle_` (and out of `searching_`), then looks at all sizes once more; all of it
 //    sequentially consistent. So work that is shared is seen by a loop before it sleeps, or its sharer sees a
 //    sleeper and wakes one, or a searcher that has not had its last look.
-// 3. Threads are started once, by the first loop. Until then it runs alone, and the process may have one
-// thread. Lock order: idle_lock_, then nothing. The lists' locks and inboxes are taken alone.
+// 3. Threads are started once, all or none, by the first loop. Until then it runs alone, and the process may
+// have one thread. Lock order: idle_lock_, then nothing. The lists' locks and inboxes are taken alone.
 
 #include <atomic>
 #include <cstddef>
@@ -80,6 +80,7 @@ private:
     std::vector<std::thread> threads_;
     std::atomic<bool> started_{false};
     std::atomic<bool> stop_{false};
+    std::atomic<std::size_t> running_{0}; // threads
     std::atomic<const control*> main_{nullptr};
     std::atomic<bool> shutting_down_{false};
     std::atomic<bool> asleep_{false};

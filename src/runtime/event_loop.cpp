@@ -242,7 +242,10 @@ void event_loop::share() noexcept {
     }
     kept.append(std::move(ready_));
     ready_ = kept;
-    if (n == 0) return;
+    if (n != 0) lend(std::move(given), n);
+}
+
+void event_loop::lend(detail::work_list&& given, std::size_t n) noexcept {
     {
         detail::lock_guard guard(shared_lock_);
         shared_.append(std::move(given));
@@ -254,7 +257,6 @@ void event_loop::share() noexcept {
 bool event_loop::give_shared(event_loop& thief) noexcept {
     if (!shares_work()) return false;
     std::size_t n = 0;
-    bool more = false;
     {
         detail::lock_guard guard(shared_lock_);
         const std::size_t there = shared_size_.load(std::memory_order_relaxed);
@@ -266,9 +268,7 @@ bool event_loop::give_shared(event_loop& thief) noexcept {
             thief.ready_.push(*w);
         }
         shared_size_.store(there - n, std::memory_order_seq_cst);
-        more = there != n;
     }
-    if (more) crew_->work_shared();
     return n != 0;
 }
 
@@ -282,7 +282,16 @@ void event_loop::wake(detail::parker& p) noexcept {
     else p.home()->post(p);
 }
 
-void event_loop::start(work& w) noexcept { fresh_.push(w); }
+void event_loop::start(work& w) noexcept {
+    // The task that starts it may go on to compute for long, and whoever is idle need not wait for that.
+    if (coarse_ && crew_->anybody_idle() && w.move_to(*this)) {
+        detail::work_list one;
+        one.push(w);
+        lend(std::move(one), 1);
+    } else {
+        fresh_.push(w);
+    }
+}
 void event_loop::yield(work& w) noexcept { later_.push(w); }
 
 event_loop* event_loop::current() noexcept { return dynamic_cast<event_loop*>(executor::current()); }
@@ -334,7 +343,8 @@ bool event_loop::sleep(time_point until) {
     if (crewed) {
         quiet_.store(false, std::memory_order_seq_cst);
         const bool to_look = crew_->woke_up(*this);
-        if (to_look && anything_ready()) crew_->work_shared();
+        if (to_look && (anything_ready() || inbox_full_.load(std::memory_order_relaxed)))
+            crew_->work_shared();
         return true;
     }
     return anything_ready() || inbox_full_.load(std::memory_order_relaxed);
@@ -345,6 +355,12 @@ void event_loop::join_crew(detail::crew& c, event_loop& first) {
     grain_ = std::make_unique<detail::grain>();
     coarse_ = c.eager() && c.size() > 1;
     if (&first != this) share_root(first);
+}
+
+void event_loop::end_all() {
+    enter();
+    detail::enter_executor entered(*this);
+    shut_down(duration::max());
 }
 
 void event_loop::nudge() noexcept {

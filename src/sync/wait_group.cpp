@@ -7,8 +7,8 @@ namespace levada {
 using detail::lock_guard;
 
 wait_group::~wait_group() {
-    lock_guard guard(lock_);
-    if (!waiting_.empty())
+    lock_guard guard(waiting_.guarded_by);
+    if (!waiting_.arms.empty())
         detail::fatal("a wait_group was destroyed while a task waits for it; made", where_);
     if (running_ != 0)
         detail::fatal("a wait_group was destroyed while its tasks run: wait for them; made", where_);
@@ -20,61 +20,44 @@ void wait_group::change(std::ptrdiff_t by, detail::work_list& ready) noexcept {
     if (count_ != 0) return;
     // The waiters may destroy the group once they run, which is after this lock is let go and they are
     // posted.
-    while (detail::wait_group_op* op = waiting_.pop_front()) {
-        op->linked_ = false;
-        (void)op->who->claim(op->index, ready);
-    }
+    while (detail::queued_arm* a = waiting_.claim_first(ready))
+        static_cast<detail::wait_group_op*>(a)->failure_ = std::exchange(failure_, nullptr);
 }
 
 void wait_group::add(std::ptrdiff_t n) noexcept {
     detail::work_list ready;
     {
-        lock_guard guard(lock_);
+        lock_guard guard(waiting_.guarded_by);
         change(n, ready);
     }
     detail::post_all(ready);
 }
 
 void wait_group::started() noexcept {
-    lock_guard guard(lock_);
+    lock_guard guard(waiting_.guarded_by);
     ++count_;
     ++running_;
 }
 
 std::ptrdiff_t wait_group::count() const noexcept {
-    lock_guard guard(lock_);
+    lock_guard guard(waiting_.guarded_by);
     return count_;
 }
 
 void wait_group::child_end::ended(detail::control& task, detail::after_unlock& todo) const noexcept {
     std::exception_ptr e;
     if (task.has(detail::task_flag::failed)) e = task.take_exception();
-    lock_guard guard(group->lock_);
+    lock_guard guard(group->waiting_.guarded_by);
     if (e && !group->failure_) group->failure_ = std::move(e);
     --group->running_;
     group->change(-1, todo.ready);
 }
 
-bool detail::wait_group_op::try_commit(work_list&) noexcept { return group_->count() == 0; }
-bool detail::wait_group_op::link() noexcept {
-    lock_guard guard(group_->lock_);
-    if (group_->count_ == 0) return true;
-    group_->waiting_.push_back(*this);
-    linked_ = true;
-    return false;
-}
-void detail::wait_group_op::unlink() noexcept {
-    lock_guard guard(group_->lock_);
-    if (std::exchange(linked_, false)) group_->waiting_.erase(*this);
+bool detail::wait_group_op::try_commit(work_list&) noexcept {
+    if (group_->count_ != 0) return false;
+    failure_ = std::exchange(group_->failure_, nullptr);
+    return true;
 }
 void detail::wait_group_op::describe(std::string& out) const { out += "wait_group::wait"; }
-void detail::wait_group_op::take() {
-    std::exception_ptr e;
-    {
-        lock_guard guard(group_->lock_);
-        e = std::exchange(group_->failure_, nullptr);
-    }
-    if (e) std::rethrow_exception(std::move(e));
-}
 
 } // namespace levada

@@ -22,6 +22,14 @@
 
 #include <levada/levada.hpp>
 
+#if defined(__SANITIZE_THREAD__)
+#define LEVADA_UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LEVADA_UNDER_TSAN 1
+#endif
+#endif
+
 using namespace levada;
 using namespace std::chrono_literals;
 
@@ -240,7 +248,7 @@ TEST_CASE("main may end on any loop: its value, its exception, and the end of th
 }
 
 TEST_CASE("all tasks asleep on all loops is reported, and ends the program with 2") {
-#if defined(__SANITIZE_THREAD__) || defined(LEVADA_TSAN)
+#if LEVADA_UNDER_TSAN
     SKIP("ThreadSanitizer has a thread of its own, so the process has others than ours");
 #endif
     const auto d = test_support::run_to_death([] {

@@ -73,6 +73,12 @@ public:
             n_.store(n_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         else n_.fetch_add(1, std::memory_order_relaxed);
     }
+    [[nodiscard]] bool try_add() noexcept {
+        auto n = n_.load(std::memory_order_relaxed);
+        while (n != 0)
+            if (n_.compare_exchange_weak(n, n + 1, std::memory_order_relaxed)) return true;
+        return false;
+    }
     /// True for the one who dropped the last: everything done under other references happened before.
     [[nodiscard]] bool drop() noexcept {
         if (single_threaded()) [[likely]] {

@@ -72,6 +72,7 @@ public:
     }
 
     void ref() noexcept { refs_.add(); }
+    [[nodiscard]] bool try_ref() noexcept { return refs_.try_add(); }
     void unref() noexcept {
         if (refs_.drop()) destroy(*this);
     }

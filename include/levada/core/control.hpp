@@ -117,6 +117,9 @@ public:
 
     // For whoever holds the join handle:
 
+    [[nodiscard]] bool has_handle() const noexcept {
+        return handle_.load(std::memory_order_acquire) != static_cast<std::uint8_t>(handle_state::none);
+    }
     void hold_handle() noexcept { (void)exchange_handle(handle_state::held); }
     [[nodiscard]] handle_state take_handle() noexcept { return exchange_handle(handle_state::taken); }
     /// The handle goes: the task is cancelled, or left to itself.

@@ -31,6 +31,7 @@ public:
         if constexpr (std::is_void_v<T>) return {};
         else return take_value();
     }
+    void drop_value() noexcept { slot_.reset(); }
     T take_value() noexcept(std::is_void_v<T> || std::is_nothrow_move_constructible_v<T>) {
         if constexpr (!std::is_void_v<T>) return static_cast<T&&>(slot_.get());
     }
@@ -116,7 +117,9 @@ private:
         return *task_;
     }
     void drop(bool detach) noexcept {
-        if (task_) std::exchange(task_, nullptr)->drop_handle(detach);
+        if (!task_) return;
+        if (done()) task_->drop_value(); // here, and not later, where its end is perhaps still going on
+        std::exchange(task_, nullptr)->drop_handle(detach);
     }
     detail::flat_result<T> finish() {
         struct release {

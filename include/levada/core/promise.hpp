@@ -160,10 +160,11 @@ class value_slot {
 
 public:
     value_slot() noexcept {}
-    ~value_slot() {
-        if (full_) get().~T();
-        if constexpr (boxed)
-            if (full_) ::operator delete(box_, std::align_val_t(alignof(T)));
+    ~value_slot() { reset(); }
+    void reset() noexcept {
+        if (!std::exchange(full_, false)) return;
+        get().~T();
+        if constexpr (boxed) ::operator delete(box_, std::align_val_t(alignof(T)));
     }
     value_slot(const value_slot&) = delete;
     value_slot& operator=(const value_slot&) = delete;
@@ -201,6 +202,7 @@ template <class T>
 class value_slot<T&> {
 public:
     void emplace(T& value) noexcept { value_ = std::addressof(value); }
+    void reset() noexcept {}
     [[nodiscard]] bool full() const noexcept { return value_ != nullptr; }
     [[nodiscard]] T& get() const noexcept { return *value_; }
 
@@ -211,6 +213,7 @@ template <>
 class value_slot<void> {
 public:
     void emplace() noexcept {}
+    void reset() noexcept {}
 };
 
 template <class T>

@@ -103,7 +103,12 @@ private:
         struct forward {
             scope_node* to;
             cancel_token from;
-            void operator()() noexcept { to->cancel(from.reason()); }
+            void operator()() noexcept {
+                scope_node* const node = to;
+                if (!node->try_ref()) return; // it is being destroyed, and waits for us
+                node->cancel(from.reason());
+                node->unref(); // may destroy *this
+            }
         };
         cancel_callback<forward> callback_;
     };

@@ -79,7 +79,12 @@ private:
         }
     }
     void destroy_arguments() noexcept override { std::destroy_at(&call_.value); }
-    void ended(after_unlock& todo) noexcept override { end_.ended(*this, todo); }
+    void ended(after_unlock& todo) noexcept override {
+        // A result that nobody will take goes before anybody hears of the end: they may destroy what it
+        // refers to.
+        if (!End::joinable || !this->has_handle()) this->slot_.reset();
+        end_.ended(*this, todo);
+    }
     void deallocate() noexcept override {
         this->~started_control();
         frame_pool::deallocate(this, sizeof(started_control));
@@ -98,6 +103,7 @@ private:
 
 /// The end of a task that a handle may join: `control::ended` does what is needed.
 struct joined_end {
+    static constexpr bool joinable = true;
     template <class C>
     void ended(C& task, after_unlock&) const noexcept {
         task.end_for_handle();

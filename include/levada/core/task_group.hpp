@@ -117,6 +117,7 @@ private:
     friend class detail::start_op;
 
     struct child_end {
+        static constexpr bool joinable = false;
         task_group* group;
         void ended(detail::control& task, detail::after_unlock& todo) const noexcept {
             group->child_ended(task, todo);

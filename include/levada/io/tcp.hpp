@@ -119,6 +119,7 @@ private:
 struct listener_state {
     explicit listener_state(descriptor d) noexcept : fd(std::move(d)) {}
     descriptor fd;
+    lock lock_;                  // guards what follows, for acceptors on several loops
     std::deque<descriptor> kept; // connections that an accept received too late
 };
 
@@ -127,6 +128,7 @@ public:
     static constexpr bool may_lose = true;
     using outcome = result<tcp_stream>;
     explicit accept_op(listener_state& l) noexcept : listener_(&l) {}
+    [[nodiscard]] lock* shared_lock() const noexcept override { return &listener_->lock_; }
     accept_op(accept_op&& other) noexcept : listener_(other.listener_) {}
     bool try_commit(work_list&) noexcept override;
     void describe(std::string& out) const override { out += "accept"; }

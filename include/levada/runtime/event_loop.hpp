@@ -115,6 +115,7 @@ private:
     // For the crew.
     void join_crew(detail::crew& c, event_loop& first);
     void run_in_crew(const std::atomic<bool>& stop) noexcept;
+    void end_all();
     void nudge() noexcept;
     [[nodiscard]] bool shares_work() const noexcept {
         return shared_size_.load(std::memory_order_seq_cst) != 0;
@@ -124,6 +125,7 @@ private:
         return quiet_.load(std::memory_order_seq_cst) && !inbox_full_.load(std::memory_order_seq_cst);
     }
     void share() noexcept;
+    void lend(detail::work_list&& given, std::size_t n) noexcept;
     void set_coarse(bool coarse) noexcept;
 
     detail::work_list ready_;

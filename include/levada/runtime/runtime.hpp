@@ -105,7 +105,7 @@ auto spawn_on_at(const std::source_location& where, event_loop& loop, F&& f, A&&
 } // namespace detail
 
 /// `spawn_on(loop, f, args...)` is `spawn` for a task that runs on `loop` and never leaves it. `loop` belongs
-/// to the runtime of the calling task, or runs on a thread of its own.
+/// to the runtime of the calling task.
 LEVADA_STARTER([[nodiscard]] auto, spawn_on, detail::spawn_on_at)
 
 } // namespace levada

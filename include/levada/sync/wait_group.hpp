@@ -5,8 +5,8 @@
 #include <source_location>
 #include <utility>
 
-#include <levada/base/awaitable.hpp>
 #include <levada/core/spawn.hpp>
+#include <levada/sync/wait_queue.hpp>
 
 namespace levada {
 
@@ -15,22 +15,23 @@ class wait_group;
 namespace detail {
 
 /// `co_await wg.wait()`, and the same as an arm.
-class [[nodiscard]] wait_group_op final : public awaitable_arm<wait_group_op>, public list_hook {
+class [[nodiscard]] wait_group_op final : public queue_awaitable<wait_group_op> {
 public:
     using outcome = void;
-    explicit wait_group_op(wait_group& g) noexcept : group_(&g) {}
-    wait_group_op(wait_group_op&& other) noexcept : group_(other.group_) {}
+    explicit wait_group_op(wait_group& g) noexcept;
+    wait_group_op(wait_group_op&& other) noexcept : wait_group_op(*other.group_) {}
 
     bool try_commit(work_list&) noexcept override;
-    bool link() noexcept override;
-    void unlink() noexcept override;
     void describe(std::string& out) const override;
-    void take();
+    void await_resume() { take(); }
+    void take() {
+        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
 
 private:
     friend class levada::wait_group;
     wait_group* group_;
-    bool linked_ = false; // guarded by the group's lock
+    std::exception_ptr failure_; // given with the commit, so that the group may be gone when it is thrown
 };
 
 } // namespace detail
@@ -59,6 +60,7 @@ public:
 private:
     friend class detail::wait_group_op;
     struct child_end {
+        static constexpr bool joinable = false;
         wait_group* group;
         void ended(detail::control& task, detail::after_unlock& todo) const noexcept;
     };
@@ -74,12 +76,14 @@ private:
     void started() noexcept;
     void change(std::ptrdiff_t by, detail::work_list& ready) noexcept; // with the lock held
 
-    mutable detail::lock lock_; // guards what follows
+    mutable detail::wait_queue waiting_; // its lock guards what follows
     std::ptrdiff_t count_ = 0;
     std::size_t running_ = 0; // tasks of go()
-    detail::intrusive_list<detail::wait_group_op> waiting_;
     std::exception_ptr failure_;
     std::source_location where_;
 };
+
+inline detail::wait_group_op::wait_group_op(wait_group& g) noexcept
+    : queue_awaitable(g.waiting_), group_(&g) {}
 
 } // namespace levada
