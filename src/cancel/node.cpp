@@ -322,15 +322,33 @@ void source_node::fire() noexcept {
 }
 
 void source_node::disarm() noexcept {
-    // Off its loop the timer stays armed, keeps the node, and fires without effect.
+    executor* const here = executor::current();
     executor* on;
     {
         lock_guard guard(mutex());
         on = armed_on_;
+        if (!on) return;
+        // That of another loop of our runtime is taken out there. (That one lives: its queue drops this
+        // timer, under our lock, before it goes; and a runtime that runs us has all its loops.) Elsewhere it
+        // stays armed, keeps the node, and fires without effect.
+        if (on != here && (!here || &on->root() != &here->root())) return;
     }
-    if (!on || on != executor::current() || !armed()) return;
+    if (on != here) {
+        ref();
+        on->post(unarm_);
+        return;
+    }
+    if (!armed()) return;
     on->remove_timer(*this);
     dropped();
+}
+
+void source_node::unarm::run() noexcept {
+    if (node_.armed()) {
+        executor::current()->remove_timer(node_);
+        node_.dropped();
+    }
+    node_.unref();
 }
 
 void source_node::dropped() noexcept {

@@ -201,3 +201,37 @@ TEST_CASE("tasks that live on a runtime which is destroyed without a run are can
     }
     CHECK(frame_pool::live() == frames);
 }
+
+TEST_CASE("the timer of a source that goes on another loop goes too") {
+    const test_support::with_loops unset;
+    runtime rt({.loops = 2, .eager = true});
+    CHECK(rt.run([&]() -> task<> {
+        channel<cancel_source> made;
+        channel<int> gone;
+        auto maker = spawn_on(
+            rt.loop(1),
+            [](send_channel<cancel_source> to, recv_channel<int> done) -> task<bool> {
+                for (int i = 0; i < 100; ++i) {
+                    auto sent = co_await to.send(cancel_source(1h));
+                    CHECK(sent);
+                }
+                to.close();
+                auto all = co_await done.recv();
+                CHECK(all);
+                co_return event_loop::current()->next_deadline() == time_point::max();
+            },
+            made, gone);
+        auto user = spawn_on(
+            rt.loop(0),
+            [](recv_channel<cancel_source> from) -> task<> {
+                while (auto source = co_await from.recv()) co_await this_task::yield();
+            },
+            made);
+        auto used = co_await user.join();
+        CHECK(used);
+        auto told = co_await gone.send(1); // after what was posted there
+        CHECK(told);
+        auto none_left = co_await maker.join();
+        CHECK(test_support::holds(none_left, true));
+    }) == 0);
+}

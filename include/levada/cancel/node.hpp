@@ -221,7 +221,18 @@ private:
     ~source_node() = default;
     void fire() noexcept override;
     void dropped() noexcept override;
+
+    /// Takes the timer out, on the loop that has it, for one who was elsewhere.
+    class unarm final : public work {
+    public:
+        explicit unarm(source_node& n) noexcept : node_(n) {}
+        void run() noexcept override;
+
+    private:
+        source_node& node_;
+    };
     executor* armed_on_ = nullptr; // guarded by the lock
+    unarm unarm_{*this};
 };
 
 /// The nearest deadline of a node and all above it.
