@@ -2,6 +2,7 @@
 
 #include <getopt.h>
 
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <csignal>
@@ -49,9 +50,10 @@ struct settings {
     }
 };
 
+// Atomic, as sessions run on all cores.
 struct totals {
-    std::uint64_t connections = 0;
-    std::uint64_t bytes = 0;
+    std::atomic<std::uint64_t> connections = 0;
+    std::atomic<std::uint64_t> bytes = 0;
 };
 
 task<> session(tcp_stream client, cancel_token draining, totals& all) {
@@ -118,8 +120,8 @@ task<int> serve(settings set) {
         }
     });
     std::printf("served %llu connections, echoed %llu bytes, cut off %zu\n",
-                static_cast<unsigned long long>(all.connections), static_cast<unsigned long long>(all.bytes),
-                cut_off);
+                static_cast<unsigned long long>(all.connections.load()),
+                static_cast<unsigned long long>(all.bytes.load()), cut_off);
     co_return 0;
 }
 
