@@ -392,11 +392,6 @@ struct hog {
     }
 };
 
-template <class C>
-constexpr bench_case make(const char* name, int size) {
-    return {name, size, C::template run<false>, C::template run<true>};
-}
-
 constexpr bench_case cases[] = {
     make<ping_pong>("rendezvous ping-pong", 400'000),
     make<flow<1, 1, 0>>("rendezvous one way", 400'000),

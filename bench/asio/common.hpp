@@ -22,35 +22,20 @@
 #include <thread>
 #include <vector>
 
+#include "../lib/measure.hpp"
+
 namespace rival {
 
 namespace asio = boost::asio;
 using asio::awaitable;
 using boost::system::error_code;
 
-struct settings {
-    int threads = 1;
-    bool processor_clock = false;
-};
-settings& how() noexcept;
-double clock_ns() noexcept;
-
-class stopwatch {
-public:
-    [[nodiscard]] double ns() const noexcept { return clock_ns() - start_; }
-    [[nodiscard]] double ns_per(int n) const noexcept { return ns() / n; }
-
-private:
-    double start_ = clock_ns();
-};
-
-void keep(long value) noexcept;
-double resident_bytes();
-
-inline unsigned long work(unsigned long x, int steps) noexcept {
-    for (int i = 0; i < steps; ++i) x = x * 5 / 4 + 1;
-    return x;
-}
+using bench::clock_ns;
+using bench::how;
+using bench::keep;
+using bench::resident_bytes;
+using bench::stopwatch;
+using bench::work;
 
 /// A figure, or why there is none.
 struct outcome {

@@ -1,9 +1,6 @@
 // Prints a line for each case: its name, a tab, and nanoseconds per operation, or what the name says; where
 // Asio cannot express it, a dash, a tab, and why.
 
-#include <time.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -15,33 +12,6 @@
 #include "cases.hpp"
 
 namespace rival {
-
-settings& how() noexcept {
-    static settings chosen;
-    return chosen;
-}
-
-double clock_ns() noexcept {
-    timespec t{};
-    ::clock_gettime(how().processor_clock ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-}
-
-namespace {
-std::atomic<long> sink;
-}
-
-void keep(long value) noexcept { sink.store(value, std::memory_order_relaxed); }
-
-double resident_bytes() {
-    std::FILE* file = std::fopen("/proc/self/statm", "re");
-    if (!file) throw std::runtime_error("cannot read /proc/self/statm");
-    long size = 0, resident = 0;
-    const int read = std::fscanf(file, "%ld %ld", &size, &resident);
-    std::fclose(file);
-    if (read != 2) throw std::runtime_error("cannot read /proc/self/statm");
-    return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
 
 namespace {
 
@@ -64,7 +34,7 @@ void bench(int argc, char** argv) {
         else if (option == "-scale") scale = std::atof(value.c_str());
         else if (option == "-threads") how().threads = std::atoi(value.c_str());
         else if (option == "-clock" && (value == "wall" || value == "cpu"))
-            how().processor_clock = value == "cpu";
+            how().clock = value == "cpu" ? bench::clock_kind::processor : bench::clock_kind::wall;
         else throw bad_option("unknown option " + option + " " + value);
     }
     if (!(scale > 0) || how().threads < 1) throw bad_option("-scale and -threads need numbers above 0");

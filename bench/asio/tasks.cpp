@@ -129,11 +129,6 @@ struct as_spawn {
     }
 };
 
-template <class C>
-constexpr bench_case make(const char* name, int size) {
-    return {name, size, C::template run<false>, C::template run<true>};
-}
-
 constexpr bench_case cases[] = {
     make<parked>("a million parked tasks, bytes each", 1'000'000),
     make<uncounted>("parked task, bytes", 100'000),

@@ -59,14 +59,4 @@ void run_go(const std::string& program, const options& o, figures& into) {
     if (::pclose(pipe) != 0) throw std::runtime_error(program + " failed");
 }
 
-double resident_bytes() {
-    std::FILE* file = std::fopen("/proc/self/statm", "re");
-    if (!file) throw std::runtime_error("cannot read /proc/self/statm");
-    long size = 0, resident = 0;
-    const int read = std::fscanf(file, "%ld %ld", &size, &resident);
-    std::fclose(file);
-    if (read != 2) throw std::runtime_error("cannot read /proc/self/statm");
-    return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
-
 } // namespace bench

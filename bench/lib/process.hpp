@@ -20,7 +20,4 @@ std::string go_program();
 /// One round of it. Throws if it fails.
 void run_go(const std::string& program, const options& o, figures& into);
 
-/// The memory of this process that is in RAM.
-double resident_bytes();
-
 } // namespace bench

@@ -432,43 +432,8 @@ fn ping_pong_hog(n: usize) -> Outcome {
 fn too_many(_: usize) -> Outcome {
     Err(NO_TASKS)
 }
+use too_many as chan_popular;
+use too_many as sieve;
+use too_many as skynet;
 
-pub fn cases() -> Vec<Case> {
-    vec![
-        case("rendezvous ping-pong", 400_000, ping_pong),
-        case("rendezvous one way", 400_000, flow::<1, 1, 0>),
-        case("1 to 1, capacity 1", 400_000, flow::<1, 1, 1>),
-        case("1 to 1, capacity 64", 1_000_000, flow::<1, 1, 64>),
-        case("1 to 1, capacity 1024", 1_000_000, flow::<1, 1, 1024>),
-        case("4 to 1, capacity 64", 1_000_000, flow::<4, 1, 64>),
-        case("4 to 4, capacity 64", 1_000_000, flow::<4, 4, 64>),
-        case("select, 2 ready", 400_000, select_ready),
-        case("select, 2 fed in turns", 400_000, select_fed_2::<64>),
-        case("select, 2 fed in turns, parks", 200_000, select_fed_2::<0>),
-        case("select, 8 fed in turns", 200_000, select_fed_8),
-        case("select, otherwise, empty", 1_000_000, select_otherwise),
-        case("select, timeout, ready", 200_000, select_timeout::<64>),
-        case("select, timeout, parks", 200_000, select_timeout::<0>),
-        case("worker pool of 4", 1_000_000, pool::<false>),
-        case("worker pool of 4, 1 us of work a job", 1_000_000, pool::<true>),
-        case("prime sieve, 2000 primes, ms", 2_000, too_many),
-        case("skynet, a million leaves", 1_000_000, too_many),
-        case("ChanSync", 400_000, chan_sync),
-        case("ChanProdCons0", 400_000, prod_cons::<0, 0>),
-        case("ChanProdCons10", 1_000_000, prod_cons::<10, 0>),
-        case("ChanProdCons100", 1_000_000, prod_cons::<100, 0>),
-        case("ChanProdConsWork0", 400_000, prod_cons::<0, 100>),
-        case("ChanProdConsWork10", 400_000, prod_cons::<10, 100>),
-        case("ChanProdConsWork100", 400_000, prod_cons::<100, 100>),
-        case("ChanUncontended", 2_000_000, chan_uncontended),
-        case("ChanContended", 2_000_000, chan_contended),
-        case("SelectUncontended", 1_000_000, select_uncontended),
-        case("SelectSyncContended", 200_000, select_sync_contended),
-        case("SelectAsyncContended", 1_000_000, select_async_contended),
-        case("SelectNonblock", 4_000_000, select_nonblock),
-        case("SelectProdCons", 200_000, select_prod_cons),
-        case("ChanPopular", 200_000, too_many),
-        case("ChanSem", 1_000_000, chan_sem),
-        case("PingPongHog", 50_000, ping_pong_hog),
-    ]
-}
+include!("list.rs");
