@@ -9,12 +9,6 @@ namespace {
 
 constexpr int spins = 100; // about a microsecond: longer than any section that is held
 
-void relax() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-}
-
 long futex(std::atomic<std::uint32_t>& word, int op, std::uint32_t value) noexcept {
     static_assert(sizeof(word) == sizeof(std::uint32_t));
     return ::syscall(SYS_futex, &word, op | FUTEX_PRIVATE_FLAG, value, nullptr, nullptr, 0);

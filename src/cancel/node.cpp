@@ -331,7 +331,7 @@ void source_node::disarm() noexcept {
         // That of another loop of our runtime is taken out there. (That one lives: its queue drops this
         // timer, under our lock, before it goes; and a runtime that runs us has all its loops.) Elsewhere it
         // stays armed, keeps the node, and fires without effect.
-        if (on != here && (!here || &on->root() != &here->root())) return;
+        if (on != here && (!here || !here->works_with(*on))) return;
     }
     if (on != here) {
         ref();

@@ -50,6 +50,10 @@ void control::run() noexcept {
     executor* const outside = thread.on; // where no enter_executor has said it
     thread.on = home();
     thread.task = this;
+    const auto leave_thread = [&thread, outside] {
+        thread.on = outside;
+        thread.task = nullptr;
+    };
 
     frame_handle frame;
     operation* const op = parked_on_;
@@ -58,8 +62,7 @@ void control::run() noexcept {
             if (has(task_flag::kernel)) [[unlikely]] {
                 if (!op->retire(winner())) {
                     set(task_flag::retiring); // posted again when the kernel has let go
-                    thread.on = outside;
-                    thread.task = nullptr;
+                    leave_thread();
                     return;
                 }
                 clear(task_flag::kernel);
@@ -72,8 +75,7 @@ void control::run() noexcept {
         case park_state::cancelled:
             if (!op->withdraw()) {
                 set(task_flag::retiring);
-                thread.on = outside;
-                thread.task = nullptr;
+                leave_thread();
                 return;
             }
             clear(task_flag::kernel);
@@ -112,8 +114,7 @@ void control::run() noexcept {
             case step::unwind: frame = unwind(); break;
         }
     }
-    thread.on = outside;
-    thread.task = nullptr;
+    leave_thread();
     thread.operations += full_budget - here.budget;
 }
 

@@ -29,12 +29,6 @@ bool try_alone(arm& a, work_list& ready) noexcept {
     return a.try_commit(ready);
 }
 
-bool run_on(control& t, frame_handle leaf) noexcept {
-    if (!t.over_budget()) return false;
-    t.yield(leaf);
-    return true;
-}
-
 // Publishes the park; a task that was claimed or cancelled while it was arming goes on from its queue.
 void publish(control& t) noexcept {
     executor& home = *t.home();
@@ -100,11 +94,11 @@ bool any_of::wait(control& task, frame_handle leaf, std::size_t alike, std::uint
         if (!try_alone(*all[order[i]], ready)) continue;
         winner_ = order[i];
         post_all(ready);
-        return run_on(task, leaf);
+        return task.completed_at_once(leaf);
     }
     if (otherwise != no_arm) {
         winner_ = otherwise;
-        return run_on(task, leaf);
+        return task.completed_at_once(leaf);
     }
     return park_on_all(task, leaf, all, {order.data(), order.size()});
 }
@@ -128,7 +122,7 @@ bool any_of::park_on_all(control& task, frame_handle leaf, std::span<arm* const>
         release_all();
         winner_ = i;
         post_all(ready);
-        return run_on(task, leaf);
+        return task.completed_at_once(leaf);
     }
 
     task.parks(leaf, *this);
@@ -172,7 +166,7 @@ bool wait_for(control& task, frame_handle leaf, arm& a) noexcept {
     work_list ready;
     if (try_alone(a, ready)) {
         post_all(ready);
-        return run_on(task, leaf);
+        return task.completed_at_once(leaf);
     }
     lock* const l = a.shared_lock();
     if (l) {
@@ -180,7 +174,7 @@ bool wait_for(control& task, frame_handle leaf, arm& a) noexcept {
         if (a.try_commit(ready)) {
             l->release();
             post_all(ready);
-            return run_on(task, leaf);
+            return task.completed_at_once(leaf);
         }
     }
     task.parks(leaf, a);

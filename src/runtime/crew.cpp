@@ -59,7 +59,7 @@ void crew::start() {
                 if (all_there.load() < 0) return;
                 running_.fetch_add(1);
                 running_.notify_all();
-                run(*loops_[i]);
+                loops_[i]->run_in_crew(stop_);
             });
             const std::string name = "levada-" + std::to_string(i);
             ::pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
@@ -83,8 +83,6 @@ bool crew::stop() noexcept {
     threads_.clear();
     return true;
 }
-
-void crew::run(event_loop& l) noexcept { l.run_in_crew(stop_); }
 
 void crew::work_shared() noexcept {
     if (idle_.load(std::memory_order_seq_cst) == 0 || searching_.load(std::memory_order_seq_cst) != 0) return;

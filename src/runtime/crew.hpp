@@ -9,7 +9,9 @@
 //    sequentially consistent. So work that is shared is seen by a loop before it sleeps, or its sharer sees a
 //    sleeper and wakes one, or a searcher that has not had its last look.
 // 3. Threads are started once, all or none, by the first loop. Until then it runs alone, and the process may
-// have one thread. Lock order: idle_lock_, then nothing. The lists' locks and inboxes are taken alone.
+//    have one thread.
+//
+// Lock order: idle_lock_, then nothing. The lists' locks and inboxes are taken alone.
 
 #include <atomic>
 #include <cstddef>
@@ -71,8 +73,6 @@ public:
     [[nodiscard]] bool anything_shared() const noexcept;
 
 private:
-    void run(event_loop& l) noexcept;
-
     std::size_t wanted_;
     const bool pinned_;
     const bool eager_;

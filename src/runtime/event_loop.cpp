@@ -46,12 +46,6 @@ constexpr int share_at_once = 32;
 // How long a loop looks around before it sleeps: less than a sleep and a wake-up cost.
 constexpr int spins = 100;
 
-void relax() noexcept {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-}
-
 } // namespace
 
 /// Wakes the loop from other threads: an eventfd that the ring always polls. (To read it through the ring
@@ -277,8 +271,7 @@ void event_loop::wake(detail::parker& p) noexcept {
         ready_.push(p);
         return;
     }
-    const auto* other = crew_ && !crew_->pinned() ? dynamic_cast<event_loop*>(p.home()) : nullptr;
-    if (other && other->crew_ == crew_ && p.move_to(*this)) ready_.push(p);
+    if (crew_ && !crew_->pinned() && works_with(*p.home()) && p.move_to(*this)) ready_.push(p);
     else p.home()->post(p);
 }
 
@@ -325,7 +318,7 @@ bool event_loop::sleep(time_point until) {
             return true;
         }
         for (int i = 0; i < spins && !work; ++i) {
-            relax();
+            detail::relax();
             work = wanted() || crew_->anything_shared() || ring_->wants_poll();
         }
     }

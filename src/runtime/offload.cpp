@@ -13,8 +13,8 @@
 namespace levada::detail {
 
 // Invariants, under the mutex:
-// 1. If a job waits, no thread is idle that was not woken for it: `idle_` counts those that wait and were
-// not.
+// 1. If a job waits, no thread is idle that was not woken for it: `idle_` counts those that wait and were not
+//    woken.
 // 2. A job is in the list while `queued_`; whoever takes it out, a thread or its own task, has it.
 // A job that ran posts itself to its task's loop as its thread's last act with it; so the frame that it lies
 // in, which waits for that, is there until then.

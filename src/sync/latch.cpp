@@ -50,7 +50,7 @@ bool detail::arrive_op::arrive(control& task, frame_handle leaf) noexcept {
     if (latch_->down(count_, ready)) {
         l.release();
         post_all(ready);
-        return task.over_budget() && (task.yield(leaf), true);
+        return task.completed_at_once(leaf);
     }
     wait_.who = &task;
     wait_.index = 0;

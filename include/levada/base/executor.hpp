@@ -137,6 +137,8 @@ public:
     [[nodiscard]] detail::cancel_node& root() noexcept { return *root_; }
     /// For loops that work together: takes the root of `other`. Before anything lives here.
     void share_root(executor& other) noexcept;
+    /// Whether both are loops of one runtime, or the same.
+    [[nodiscard]] bool works_with(const executor& other) const noexcept { return root_ == other.root_; }
 
 protected:
     void seed(std::uint64_t s) noexcept;

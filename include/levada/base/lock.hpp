@@ -11,6 +11,13 @@ namespace levada::detail {
 /// before: its creation orders it. glibc clears the flag before the new thread runs.
 [[nodiscard]] inline bool single_threaded() noexcept { return __libc_single_threaded != 0; }
 
+/// In a loop that spins: lets the other hyperthread go on.
+inline void relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
 /// A lock of four bytes that spins briefly and then sleeps in the kernel.
 ///
 /// Legal values of the word: 0 free, 1 held, 2 held and somebody may sleep on it.

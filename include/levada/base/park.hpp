@@ -81,8 +81,7 @@ public:
     [[nodiscard]] bool claim_alone(std::uint32_t arm) noexcept {
         const auto w = word_.load(std::memory_order_relaxed);
         if (state_of(w) != park_state::parked) return false;
-        word_.store((w & epoch_bits) | (std::uint64_t(arm) << 8) | raw(park_state::claimed),
-                    std::memory_order_relaxed);
+        word_.store(claimed_by(w, arm), std::memory_order_relaxed);
         return true;
     }
     /// Takes back a park that nobody has claimed.
@@ -91,8 +90,7 @@ public:
     [[nodiscard]] bool claim_cancelled(std::uint32_t arm) noexcept {
         const auto w = word_.load(std::memory_order_relaxed);
         if (state_of(w) != park_state::cancelled) return false;
-        word_.store((w & epoch_bits) | (std::uint64_t(arm) << 8) | raw(park_state::claimed),
-                    std::memory_order_release);
+        word_.store(claimed_by(w, arm), std::memory_order_release);
         return true;
     }
     void set_running() noexcept { set(park_state::running); }
@@ -108,8 +106,7 @@ public:
         for (;;) {
             const auto s = state_of(w);
             if (s != park_state::parked && s != park_state::arming) return claim_result::lost;
-            const auto next = (w & epoch_bits) | (std::uint64_t(arm) << 8) | raw(park_state::claimed);
-            if (exchange(w, next))
+            if (exchange(w, claimed_by(w, arm)))
                 return s == park_state::parked ? claim_result::won : claim_result::won_early;
         }
     }
@@ -128,6 +125,9 @@ protected:
 
     static park_state state_of(std::uint64_t w) noexcept { return static_cast<park_state>(w & 0xff); }
     static std::uint64_t raw(park_state s) noexcept { return static_cast<std::uint64_t>(s); }
+    static std::uint64_t claimed_by(std::uint64_t w, std::uint32_t arm) noexcept {
+        return (w & epoch_bits) | (std::uint64_t(arm) << 8) | raw(park_state::claimed);
+    }
 
     std::uint64_t load_word() const noexcept { return word_.load(std::memory_order_seq_cst); }
     bool exchange(std::uint64_t& expected, std::uint64_t next) noexcept {

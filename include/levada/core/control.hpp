@@ -92,8 +92,14 @@ public:
         parked_on_ = &op;
         leaf_ = leaf;
     }
-    /// One operation completed at once. True when the task should let others run first.
-    [[nodiscard]] bool over_budget() noexcept { return --on_->budget == 0; }
+    /// One operation of `leaf` completed at once. True when the task has to let others run first: then it is
+    /// suspended, and ready.
+    [[nodiscard]] bool completed_at_once(frame_handle leaf) noexcept {
+        if (--on_->budget != 0) [[likely]]
+            return false;
+        yield(leaf);
+        return true;
+    }
     /// Suspends and goes to the end of the queue.
     void yield(frame_handle leaf) noexcept;
 

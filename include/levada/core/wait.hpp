@@ -34,7 +34,7 @@ protected:
     // `winner` has. `park_alone`: none could.
     [[nodiscard]] bool commits(control& task, frame_handle leaf, std::uint32_t winner) noexcept {
         winner_ = winner;
-        return task.over_budget() && (task.yield(leaf), true);
+        return task.completed_at_once(leaf);
     }
     [[nodiscard]] bool park_alone(control& task, frame_handle leaf, bool in_order) noexcept;
     /// The arms, whose storage belongs to the operation.

@@ -38,7 +38,7 @@ public:
             if (single_threaded()) [[likely]] {
                 using enum alone;
                 const alone found = self.commit_alone();
-                if (found == done) return task.over_budget() && (task.yield(frame.frame()), true);
+                if (found == done) return task.completed_at_once(frame.frame());
                 if (found == wait) {
                     self.who = &task;
                     self.index = 0;
@@ -62,7 +62,7 @@ private:
         if (self.try_commit(ready)) {
             l.release();
             post_all(ready);
-            return task.over_budget() && (task.yield(frame.frame()), true);
+            return task.completed_at_once(frame.frame());
         }
         self.who = &task;
         self.index = 0;

@@ -10,8 +10,7 @@
 // 3. Once closed, nobody waits. Values that are still buffered can be received.
 // 4. Who waits is claimed first; its value moves after the claim; it is posted after the lock is let go.
 // 5. An arm that is linked keeps its channel alive without counting: the last handle leaves the channel to
-// the
-//    last arm if any is linked. An arm is linked while it stands in a queue, and as a ghost after it was
+//    the last arm if any is linked. An arm is linked while it stands in a queue, and as a ghost after it was
 //    found there to be claimed by others, until its task unlinks it. One that was claimed here is not linked
 //    any more; those that need their channel later (for the reason, for a place) are given a reference.
 // The lock guards everything but the count of handles and `closed_`/`reason_`, which are written once, reason
