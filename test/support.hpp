@@ -12,8 +12,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <optional>
+#include <source_location>
 #include <string>
+#include <vector>
 
 #include <levada/testing.hpp>
 #include <levada/testing/catch2.hpp>
@@ -133,6 +136,31 @@ death run_task_to_death(const F& f) {
         static_cast<void>(loop.run(f));
     });
 }
+
+/// What tasks expect that run on several threads at once. Catch2's assertions are for one thread at a time,
+/// so what did not hold is told when the scope ends, which has to be after the threads have.
+class expectations {
+public:
+    expectations() = default;
+    ~expectations() {
+        CHECK(expected_ > 0);
+        for (const std::string& line : broken_) FAIL_CHECK("not so at " << line);
+    }
+    expectations(const expectations&) = delete;
+    expectations& operator=(const expectations&) = delete;
+
+    template <class T>
+    void expect(const T& held, std::source_location where = std::source_location::current()) {
+        const std::lock_guard guard(mutex_);
+        ++expected_;
+        if (!held) broken_.push_back(std::string(where.file_name()) + ":" + std::to_string(where.line()));
+    }
+
+private:
+    std::mutex mutex_;
+    std::size_t expected_ = 0;
+    std::vector<std::string> broken_;
+};
 
 /// Whether a result has a value, and it is this one.
 template <class T, class U>

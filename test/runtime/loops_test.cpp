@@ -113,11 +113,12 @@ TEST_CASE("work that only computes gets the other threads, though nobody asked f
 TEST_CASE("a task of spawn_on stays on its loop, whoever wakes it") {
     const test_support::with_loops unset;
     for (const bool pinned : {false, true}) {
+        test_support::expectations all_loops;
         runtime_options o = eager(3);
         o.pinned = pinned;
         o.eager = !pinned;
         runtime rt(o);
-        CHECK(rt.run([&]() -> task<> {
+        const int code = rt.run([&]() -> task<> {
             std::vector<join_handle<bool>> all;
             std::array<channel<int>, 3> in, out;
             for (std::size_t i = 0; i < rt.size(); ++i)
@@ -138,16 +139,17 @@ TEST_CASE("a task of spawn_on stays on its loop, whoever wakes it") {
             for (int n = 0; n < 300; ++n) {
                 const auto i = static_cast<std::size_t>(n % 3);
                 auto sent = co_await in[i].send(n);
-                CHECK(sent);
+                all_loops.expect(sent);
                 auto back = co_await out[i].recv();
-                CHECK(test_support::holds(back, n + 1));
+                all_loops.expect(test_support::holds(back, n + 1));
             }
             for (auto& ch : in) ch.close();
             for (auto& h : all) {
                 auto stayed = co_await h.join();
-                CHECK(test_support::holds(stayed, true));
+                all_loops.expect(test_support::holds(stayed, true));
             }
-        }) == 0);
+        });
+        CHECK(code == 0);
     }
 }
 
@@ -156,8 +158,9 @@ TEST_CASE("in a pinned runtime no task leaves the loop that it was started on") 
     runtime_options o;
     o.loops = 2;
     o.pinned = true;
+    test_support::expectations all_loops;
     runtime rt(o);
-    CHECK(rt.run([&]() -> task<> {
+    const int code = rt.run([&]() -> task<> {
         event_loop* const mine = event_loop::current();
         auto other = spawn_on(rt.loop(1), [&]() -> task<bool> {
             auto child = spawn([]() -> task<event_loop*> {
@@ -168,17 +171,19 @@ TEST_CASE("in a pinned runtime no task leaves the loop that it was started on") 
             co_return test_support::holds(on, &rt.loop(1));
         });
         auto stayed = co_await other.join();
-        CHECK(test_support::holds(stayed, true));
-        CHECK(event_loop::current() == mine);
-    }) == 0);
+        all_loops.expect(test_support::holds(stayed, true));
+        all_loops.expect(event_loop::current() == mine);
+    });
+    CHECK(code == 0);
 }
 
 TEST_CASE(
     "timers, timeouts and kernel operations end on the loop that began them, and cancels reach them there") {
     const test_support::with_loops unset;
+    test_support::expectations all_loops;
     runtime rt(eager(4));
     std::atomic<int> timed{0}, timed_out{0}, cancelled{0};
-    CHECK(rt.run([&]() -> task<> {
+    const int code = rt.run([&]() -> task<> {
         co_await with_group([&](task_group& g) -> task<> {
             for (int i = 0; i < 50; ++i) {
                 g.go([&, i]() -> task<> {
@@ -196,7 +201,7 @@ TEST_CASE(
                 });
                 g.go([&, i]() -> task<> {
                     int ends[2];
-                    CHECK(::pipe(ends) == 0);
+                    all_loops.expect(::pipe(ends) == 0);
                     auto h = spawn(
                         [](int fd) -> task<> {
                             auto r = co_await poll_descriptor(fd, 1);
@@ -213,7 +218,8 @@ TEST_CASE(
             }
             co_return;
         });
-    }) == 0);
+    });
+    CHECK(code == 0);
     CHECK(timed == 50);
     CHECK(timed_out == 50);
     CHECK(cancelled == 50);
