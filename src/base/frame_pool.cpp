@@ -1,5 +1,8 @@
 #include <levada/base/frame_pool.hpp>
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -18,7 +21,10 @@
 // 1. Every piece of a pooled size lies in a slab, aligned to its own size, whose head names its owner pool.
 // 2. The free lists of a pool are touched by its owner thread only; others push to `remote_`, a stack that
 //    the owner takes as a whole. Pushing needs no tag against reuse, since nothing is popped singly.
-// 3. A pool whose thread has ended waits in `idle_pools` (guarded by its mutex) for the next thread.
+// 3. Slabs are cut from chunks, which a pool keeps. A small pool's chunk is one slab; one that holds
+//    `huge_page` bytes takes chunks of an eighth of what it has, in huge pages where the kernel gives them:
+//    faulting small pages in costs a task more than all the rest of its start.
+// 4. A pool whose thread has ended waits in `idle_pools` (guarded by its mutex) for the next thread.
 
 namespace levada {
 namespace {
@@ -26,6 +32,9 @@ namespace {
 constexpr std::size_t granule = 16;
 constexpr std::size_t classes = 128; // pieces of up to 2 KiB; larger ones come from operator new
 constexpr std::size_t slab_size = std::size_t(1) << 17;
+constexpr std::size_t huge_page = std::size_t(1) << 21;
+constexpr std::size_t largest_chunk = 16 * huge_page;
+static_assert(huge_page % slab_size == 0);
 
 struct piece {
     piece* next;
@@ -38,6 +47,18 @@ class pool;
 struct slab {
     pool* owner;
 };
+
+/// `size` bytes from the kernel, aligned to `alignment`; both are multiples of a page.
+std::byte* map_pages(std::size_t size, std::size_t alignment) {
+    const std::size_t room = size + alignment;
+    void* const got = ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (got == MAP_FAILED) throw std::bad_alloc();
+    auto* const first = static_cast<std::byte*>(got);
+    const std::size_t before = (alignment - reinterpret_cast<std::uintptr_t>(first) % alignment) % alignment;
+    if (before > 0) ::munmap(first, before);
+    if (before < alignment) ::munmap(first + before + size, alignment - before);
+    return first + before;
+}
 
 class pool {
 public:
@@ -120,16 +141,29 @@ private:
         return p;
     }
     void new_slab() {
+        if (chunk_ == chunk_end_) new_chunk();
         // The tail of the old slab is wasted: less than one piece.
-        void* memory = ::operator new(slab_size, std::align_val_t(slab_size));
-        ::new (memory) slab{this};
-        next_ = static_cast<std::byte*>(memory) + granule;
-        end_ = static_cast<std::byte*>(memory) + slab_size;
+        ::new (static_cast<void*>(chunk_)) slab{this};
+        next_ = chunk_ + granule;
+        chunk_ += slab_size;
+        end_ = chunk_;
+    }
+    void new_chunk() {
+        const bool huge = mapped_ >= huge_page;
+        const std::size_t size =
+            huge ? std::clamp(mapped_ / 8 / huge_page * huge_page, huge_page, largest_chunk) : slab_size;
+        chunk_ = map_pages(size, huge ? huge_page : slab_size);
+        chunk_end_ = chunk_ + size;
+        mapped_ += size;
+        if (huge) ::madvise(chunk_, size, MADV_HUGEPAGE); // a wish: small pages do as well
     }
 
     std::array<shelf, classes + 1> shelves_{};
     std::byte* next_ = nullptr;
     std::byte* end_ = nullptr;
+    std::byte* chunk_ = nullptr; // what is left of the newest chunk
+    std::byte* chunk_end_ = nullptr;
+    std::size_t mapped_ = 0;
     std::atomic<std::size_t> large_{0};
     std::atomic<std::size_t> large_bytes_{0};
     std::atomic<piece*> remote_{nullptr};
