@@ -100,6 +100,8 @@ event_loop::~event_loop() {
     }
     const bool here = !entered_ || owner_ == std::this_thread::get_id();
     (void)take_inbox();
+    if (!here && root().live() == 0) // what was posted after its thread had ended
+        while (work* w = next_ready(1)) w->run();
     if (root().live() != 0 || ring_->in_flight() != 0 || anything_ready() ||
         (here && ring_->background() > 1)) {
         if (!here)
@@ -175,7 +177,8 @@ bool event_loop::run_ready() noexcept {
     const bool judged = crew_ && !crew_->eager() && anything_ready();
     if (judged) grain_->begin_turn();
     for (unsigned n = 1;; ++n) {
-        if (coarse_ && anything_ready() && crew_->anybody_idle()) share();
+        // A task may compute for as long as it likes: what waits meanwhile has to be in others' reach before.
+        if (coarse_ && anything_ready() && (!shares_work() || crew_->anybody_idle())) share();
         w->run();
         const std::uint64_t steps = n + context()->operations - before;
         if (judged) {
@@ -217,7 +220,7 @@ void event_loop::set_coarse(bool coarse) noexcept {
     coarse_ = true;
 }
 
-// Gives half of what is ready to those who have nothing to do.
+// Lays half of what is ready where those find it who have nothing to do.
 void event_loop::share() noexcept {
     detail::work_list given, kept;
     std::size_t n = 0;

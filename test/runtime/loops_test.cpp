@@ -317,6 +317,19 @@ TEST_CASE("LEVADA_LOOPS overrides what the program asks for, and has to be a num
     }
 }
 
+TEST_CASE(
+    "what is posted to a loop of a runtime whose threads have ended is called before the runtime goes") {
+    const test_support::with_loops unset;
+    std::atomic<int> called{0};
+    {
+        runtime rt(eager(3));
+        CHECK(rt.run([]() -> task<> { co_return; }) == 0);
+        for (std::size_t i = 0; i < rt.size(); ++i) rt.loop(i).post([&] { ++called; });
+        CHECK(called == 0);
+    }
+    CHECK(called == 3);
+}
+
 TEST_CASE("no descriptor is left behind by the loops of a runtime") {
     const test_support::with_loops unset;
     const auto open = [] {

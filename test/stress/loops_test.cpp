@@ -190,6 +190,39 @@ TEST_CASE("a started task does not wait for the one that started it, which compu
     CHECK(code == 0);
 }
 
+TEST_CASE("what waits behind a task that computes for long is taken by a loop that becomes idle meanwhile") {
+    const test_support::with_loops unset;
+    test_support::expectations all_loops;
+    runtime rt({.loops = 2, .eager = true});
+    const int code = rt.run([&]() -> task<> {
+        for (int i = 0; i < 50; ++i) {
+            std::atomic<bool> second_busy{false};
+            std::atomic<int> begun{0};
+            auto second = spawn_on(rt.loop(1), [&]() -> task<> {
+                second_busy = true;
+                while (begun == 0) std::this_thread::yield();
+                co_return;
+            });
+            auto first = spawn_on(rt.loop(0), [&]() -> task<> {
+                while (!second_busy) std::this_thread::yield();
+                co_await with_group([&](task_group& g) -> task<> {
+                    for (int k = 0; k < 2; ++k)
+                        g.go([&]() -> task<> {
+                            ++begun; // the one that comes first computes until the other one has come
+                            while (begun != 2) std::this_thread::yield();
+                            co_return;
+                        });
+                    co_return;
+                });
+            });
+            auto a = co_await first.join();
+            auto b = co_await second.join();
+            all_loops.expect(a && b);
+        }
+    });
+    CHECK(code == 0);
+}
+
 TEST_CASE("tasks that live on a runtime which is destroyed without a run are cancelled and joined") {
     const test_support::with_loops unset;
     const std::size_t frames = frame_pool::live();
