@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <catch2/generators/catch_generators.hpp>
+
 #include <levada/base/timer_queue.hpp>
 
 using namespace levada;
@@ -73,6 +75,10 @@ TEST_CASE("a timer fires at its deadline and not before") {
 }
 
 TEST_CASE("random inserts, erases and firings agree with a sorted model") {
+    // From timers that share a slot of the wheel to those that are days apart.
+    const auto unit =
+        GENERATE(duration(1), duration(1us), duration(50us), duration(1ms), duration(1min), duration(5h));
+    const auto at = [&](int n) { return time_point(unit * n); };
     for (unsigned seed = 1; seed <= 20; ++seed) {
         std::mt19937 random(seed);
         std::vector<int> log;
@@ -91,7 +97,7 @@ TEST_CASE("random inserts, erases and firings agree with a sorted model") {
                 case 1:
                     if (t.armed()) break;
                     {
-                        const std::pair<time_point, int> key{at_ms(clock + static_cast<int>(random() % 50)),
+                        const std::pair<time_point, int> key{at(clock + static_cast<int>(random() % 50)),
                                                              order++};
                         q.insert(t, key.first);
                         model[key] = &t;
@@ -107,17 +113,77 @@ TEST_CASE("random inserts, erases and firings agree with a sorted model") {
                     break;
                 default:
                     clock += static_cast<int>(random() % 5);
-                    q.fire_until(at_ms(clock));
-                    while (!model.empty() && model.begin()->first.first <= at_ms(clock)) {
+                    q.fire_until(at(clock));
+                    while (!model.empty() && model.begin()->first.first <= at(clock)) {
                         expected.push_back(model.begin()->second->id());
                         armed.erase(model.begin()->second);
                         model.erase(model.begin());
                     }
             }
-            REQUIRE(q.earliest() == (model.empty() ? time_point::max() : model.begin()->first.first));
+            REQUIRE(q.empty() == model.empty());
+            if (model.empty()) REQUIRE(q.earliest() == time_point::max());
+            else REQUIRE(q.earliest() <= model.begin()->first.first);
         }
         REQUIRE(log == expected);
     }
+}
+
+TEST_CASE("one who always looks again at the earliest deadline fires every timer at its own") {
+    std::vector<int> log;
+    std::vector<std::unique_ptr<timer>> timers;
+    std::mt19937_64 random(7);
+    detail::timer_queue q;
+    q.fire_until(at_ms(1000));
+    std::multimap<time_point, int> expected;
+    for (int i = 0; i < 3000; ++i) {
+        timers.push_back(std::make_unique<timer>(i, log));
+        // As many of a microsecond as of a day.
+        const auto when = at_ms(1000) + duration(random() >> (random() % 48 + 16));
+        q.insert(*timers.back(), when);
+        expected.emplace(when, i);
+    }
+    int looks = 0;
+    while (!q.empty()) {
+        const time_point t = q.earliest();
+        const std::size_t before = log.size();
+        q.fire_until(t);
+        for (std::size_t n = before; n < log.size(); ++n) {
+            REQUIRE(expected.begin()->first == t);
+            expected.erase(expected.begin());
+        }
+        ++looks;
+    }
+    REQUIRE(expected.empty());
+    REQUIRE(log.size() == timers.size());
+    REQUIRE(looks < 3500); // few in vain
+}
+
+TEST_CASE("a timer that is armed, or dropped, by one that fires is fired, or not, in its turn") {
+    struct arming : detail::timer_node {
+        void fire() noexcept override {
+            for (timer* t : arms) q->insert(*t, q_next);
+            for (timer* t : drops) q->erase(*t);
+        }
+        detail::timer_queue* q = nullptr;
+        time_point q_next;
+        std::vector<timer*> arms, drops;
+    };
+    std::vector<int> log;
+    detail::timer_queue q;
+    timer now(1, log), later(2, log), dropped(3, log);
+    arming first;
+    first.q = &q;
+    first.q_next = at_ms(7);
+    first.arms = {&now};
+    first.drops = {&dropped};
+    q.insert(first, at_ms(5));
+    q.insert(dropped, at_ms(6));
+    q.insert(later, at_ms(9));
+    q.fire_until(at_ms(8));
+    REQUIRE(log == std::vector<int>{1});
+    REQUIRE(!dropped.armed());
+    q.fire_until(at_ms(9));
+    REQUIRE(log == std::vector<int>{1, 2});
 }
 
 TEST_CASE("time stops at the ends of the clock instead of overflowing") {
