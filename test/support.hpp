@@ -15,15 +15,26 @@
 #include <mutex>
 #include <optional>
 #include <source_location>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include <catch2/catch_message.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include <levada/core/defer.hpp>
+#include <levada/core/with_group.hpp>
+#include <levada/runtime/run.hpp>
+#include <levada/runtime/runtime.hpp>
 #include <levada/testing.hpp>
 #include <levada/testing/catch2.hpp>
-#if __has_include(<levada/runtime/event_loop.hpp>) && __has_include(<levada/runtime/run.hpp>)
-#include <levada/runtime/event_loop.hpp>
-#include <levada/runtime/run.hpp>
-#define LEVADA_TEST_ON_THE_REAL_LOOP 1
+
+#if defined(__SANITIZE_THREAD__)
+#define LEVADA_UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LEVADA_UNDER_TSAN 1
+#endif
 #endif
 
 namespace test_support {
@@ -63,6 +74,54 @@ private:
     char saved_;
 };
 
+/// Catch2's assertions are for one thread at a time: while several run a test, each waits for its turn.
+class asserting {
+public:
+    asserting() : turn_(mutex, std::defer_lock) {
+        if (on_several_threads) turn_.lock();
+    }
+    static inline bool on_several_threads = false; // set while there is one
+    static inline std::mutex mutex;
+
+private:
+    std::unique_lock<std::mutex> turn_;
+};
+
+template <class F>
+std::optional<Catch::ScopedMessage> info(const Catch::SourceLineInfo& where, const F& write) {
+    std::optional<Catch::ScopedMessage> message;
+    if (asserting::on_several_threads) return message;
+    std::ostringstream text;
+    write(text);
+    message.emplace(Catch::MessageBuilder("INFO", where, Catch::ResultWas::Info) << text.str());
+    return message;
+}
+
+/// Runs the coroutine four times at once, each on a loop of its own, which its tasks do not leave, since they
+/// share plain variables. No frame may be left.
+template <class F>
+void run_on_each_of_four_loops(const F& f) {
+    const with_loops unset;
+    const std::size_t before = levada::frame_pool::live();
+    {
+        levada::runtime rt({.loops = 4, .pinned = true});
+        asserting::on_several_threads = true;
+        const levada::defer alone([]() noexcept { asserting::on_several_threads = false; });
+        static_cast<void>(rt.run([&]() -> levada::task<> {
+            co_await levada::with_group([&](levada::task_group& g) -> levada::task<> {
+                for (std::size_t i = 0; i < rt.size(); ++i)
+                    g.go([&, i]() -> levada::task<> {
+                        auto h = levada::spawn_on(rt.loop(i), f);
+                        auto r = co_await h.join();
+                        static_cast<void>(r);
+                    });
+                co_return;
+            });
+        }));
+    }
+    REQUIRE(levada::frame_pool::live() == before);
+}
+
 /// Runs a test's coroutine on virtual loops under 8 seeds, under 2 more with real atomics, and once on the
 /// real loop. No frame may be left after any of them.
 template <class F>
@@ -76,14 +135,12 @@ void run_everywhere(const F& f) {
         as_if_threads_ran threads;
         levada::testing::run_test(2, f);
     }
-#ifdef LEVADA_TEST_ON_THE_REAL_LOOP
     {
         INFO("on the event_loop");
         const std::size_t before = levada::frame_pool::live();
         static_cast<void>(levada::run(f));
         REQUIRE(levada::frame_pool::live() == before);
     }
-#endif
 }
 
 /// How a program ended that ran in a process of its own.
@@ -198,11 +255,50 @@ private:
 
 } // namespace test_support
 
-#define LEVADA_INTERNAL_TEST_TASK(BODY, ...)                                                                 \
+// Catch2's, each in its turn.
+#undef CHECK
+#undef CHECK_FALSE
+#undef CHECK_THROWS_WITH
+#undef REQUIRE
+#undef FAIL_CHECK
+#undef INFO
+#define LEVADA_INTERNAL_ASSERT(...)                                                                          \
+    do {                                                                                                     \
+        const ::test_support::asserting INTERNAL_CATCH_UNIQUE_NAME(levada_turn);                             \
+        __VA_ARGS__;                                                                                         \
+    } while (false)
+#define CHECK(...)                                                                                           \
+    LEVADA_INTERNAL_ASSERT(                                                                                  \
+        INTERNAL_CATCH_TEST("CHECK", ::Catch::ResultDisposition::ContinueOnFailure, __VA_ARGS__))
+#define CHECK_FALSE(...) CHECK(!(__VA_ARGS__))
+#define CHECK_THROWS_WITH(expr, matcher)                                                                     \
+    LEVADA_INTERNAL_ASSERT(INTERNAL_CATCH_THROWS_STR_MATCHES(                                                \
+        "CHECK_THROWS_WITH", ::Catch::ResultDisposition::ContinueOnFailure, matcher, expr))
+#define REQUIRE(...)                                                                                         \
+    LEVADA_INTERNAL_ASSERT(INTERNAL_CATCH_TEST("REQUIRE", ::Catch::ResultDisposition::Normal, __VA_ARGS__))
+#define FAIL_CHECK(...)                                                                                      \
+    LEVADA_INTERNAL_ASSERT(INTERNAL_CATCH_MSG("FAIL_CHECK", ::Catch::ResultWas::ExplicitFailure,             \
+                                              ::Catch::ResultDisposition::ContinueOnFailure, __VA_ARGS__))
+/// Without effect while several threads run a test.
+#define INFO(...)                                                                                            \
+    const auto INTERNAL_CATCH_UNIQUE_NAME(levada_info) =                                                     \
+        ::test_support::info(CATCH_INTERNAL_LINEINFO, [&](auto& levada_out) { levada_out << __VA_ARGS__; })
+
+#define LEVADA_INTERNAL_TEST_TASK_ALONE(BODY, NAME)                                                          \
     static ::levada::task<> BODY();                                                                          \
-    TEST_CASE(__VA_ARGS__) { ::test_support::run_everywhere(BODY); }                                         \
+    TEST_CASE(NAME) { ::test_support::run_everywhere(BODY); }                                                \
     static ::levada::task<> BODY()
+
+#define LEVADA_INTERNAL_TEST_TASK(BODY, NAME)                                                                \
+    static ::levada::task<> BODY();                                                                          \
+    TEST_CASE(NAME ", on four loops", "[.four_loops]") { ::test_support::run_on_each_of_four_loops(BODY); }  \
+    LEVADA_INTERNAL_TEST_TASK_ALONE(BODY, NAME)
 
 /// A test case whose body is a coroutine:
 /// `TEST_TASK("a closed channel is ready") { ... co_await ch.recv(); ... }`
-#define TEST_TASK(...) LEVADA_INTERNAL_TEST_TASK(INTERNAL_CATCH_UNIQUE_NAME(levada_test_task_), __VA_ARGS__)
+/// It is a second, hidden one too, which runs it on four loops at once: `test_sync "[.four_loops]"`. (In a
+/// process of its own, since a process that has had threads has left the library's paths for a single one.)
+#define TEST_TASK(NAME) LEVADA_INTERNAL_TEST_TASK(INTERNAL_CATCH_UNIQUE_NAME(levada_test_task_), NAME)
+/// The same for one that measures what the whole process holds, so that it has to be alone.
+#define TEST_TASK_ALONE(NAME)                                                                                \
+    LEVADA_INTERNAL_TEST_TASK_ALONE(INTERNAL_CATCH_UNIQUE_NAME(levada_test_task_), NAME)

@@ -245,7 +245,6 @@ TEST_CASE("a cancel from another thread is seen by a task that runs") {
     REQUIRE(r.error() == errc::cancelled);
 }
 
-#ifdef LEVADA_TEST_ON_THE_REAL_LOOP
 TEST_CASE("a cancel from another thread wakes a task that is parked on the event_loop") {
     const std::size_t before = frame_pool::live();
     for (int round = 0; round < 200; ++round) {
@@ -267,4 +266,3 @@ TEST_CASE("a cancel from another thread wakes a task that is parked on the event
     }
     REQUIRE(frame_pool::live() == before);
 }
-#endif

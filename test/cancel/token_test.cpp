@@ -177,7 +177,7 @@ TEST_TASK("a child's earlier deadline leaves the parent alone") {
     REQUIRE(!top.token().cancelled());
 }
 
-TEST_TASK("a million short children with deadlines leave no timers behind") {
+TEST_TASK_ALONE("a million short children with deadlines leave no timers behind") {
     cancel_source top(1h);
     const std::size_t before = frame_pool::live();
     for (int i = 0; i < 20'000; ++i) {
@@ -219,7 +219,7 @@ TEST_TASK("a token fires for all that wait for it") {
     REQUIRE(woken == 20);
 }
 
-TEST_TASK("a token as an arm that loses is let go") {
+TEST_TASK_ALONE("a token as an arm that loses is let go") {
     cancel_source src;
     const std::size_t before = frame_pool::live();
     for (int i = 0; i < 1000; ++i) {

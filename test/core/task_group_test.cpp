@@ -280,7 +280,7 @@ TEST_TASK("after on_failure the siblings go on, and failures are not kept") {
     REQUIRE(g.failures().empty());
 }
 
-TEST_TASK("finished children hold no memory") {
+TEST_TASK_ALONE("finished children hold no memory") {
     task_group g;
     g.go(forever);
     co_await sleep_for(1ms);

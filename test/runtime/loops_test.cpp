@@ -22,14 +22,6 @@
 
 #include <levada/levada.hpp>
 
-#if defined(__SANITIZE_THREAD__)
-#define LEVADA_UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define LEVADA_UNDER_TSAN 1
-#endif
-#endif
-
 using namespace levada;
 using namespace std::chrono_literals;
 

@@ -139,7 +139,6 @@ TEST_CASE("a close that races with blocked threads wakes them all and loses noth
     }
 }
 
-#ifdef LEVADA_TEST_ON_THE_REAL_LOOP
 TEST_CASE("tasks on a loop and plain threads exchange values both ways and lose none") {
     constexpr int n = 5000;
     channel<box> in(4), out;
@@ -178,4 +177,3 @@ TEST_CASE("tasks on a loop and plain threads exchange values both ways and lose 
     CHECK(accounts[1].in.size() == n);
     compare(accounts, {in, out});
 }
-#endif

@@ -27,8 +27,6 @@
 #include <utility>
 #include <vector>
 
-#ifdef LEVADA_TEST_ON_THE_REAL_LOOP
-
 using namespace levada;
 using namespace std::chrono_literals;
 
@@ -333,5 +331,3 @@ TEST_CASE("of the callers on two loops one runs it, though some are cancelled") 
         REQUIRE(seen >= 6);
     }
 }
-
-#endif

@@ -37,7 +37,7 @@ public:
     }
     ~ticket() { --alive; }
     int number() const { return number_; }
-    static inline int alive = 0;
+    static inline thread_local int alive = 0;
 
 private:
     int number_;

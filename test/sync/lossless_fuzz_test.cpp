@@ -320,10 +320,8 @@ TEST_CASE("no value is lost or doubled where the process has threads") {
     }
 }
 
-#ifdef LEVADA_TEST_ON_THE_REAL_LOOP
 TEST_CASE("no value is lost or doubled on the event loop") {
     const std::size_t frames = frame_pool::live();
     survive(201, operations_per_seed, [](const auto& f) { CHECK(levada::run(f) == 0); });
     REQUIRE(frame_pool::live() == frames);
 }
-#endif

@@ -59,7 +59,7 @@ TEST_TASK("each of two ready arms is taken in half of 10,000 selects") {
             REQUIRE(b.try_send(0));
         }
     }
-    CAPTURE(first);
+    INFO("first " << first);
     CHECK(fair(first, trials, 0.5));
 }
 
@@ -72,7 +72,7 @@ TEST_TASK("each of three ready arms is taken in a third of 10,000 selects, next 
         auto s = co_await select(never.recv(), a.send(1), never.send(1), done.recv(), after(1h), after(0s));
         ++taken[s.index()];
     }
-    CAPTURE(taken[1], taken[3], taken[5]);
+    INFO("taken " << taken[1] << ", " << taken[3] << ", " << taken[5]);
     CHECK(fair(taken[1], trials, 1.0 / 3));
     CHECK(fair(taken[3], trials, 1.0 / 3));
     CHECK(fair(taken[5], trials, 1.0 / 3));
@@ -113,7 +113,7 @@ TEST_TASK("two arms of one channel are taken alike when the select was parked, t
         for (bool got = false; !got; got = out.try_recv().has_value()) co_await this_task::yield();
     }
     co_await wg.wait();
-    CAPTURE(first_in, first_out);
+    INFO("first in " << first_in << ", out " << first_out);
     CHECK(fair(first_in, trials, 0.5));
     CHECK(fair(first_out, trials, 0.5));
 }
