@@ -72,7 +72,7 @@ TEST_CASE("walk finds every regular file of nested directories once, and empty d
     std::vector<std::string> expected;
     std::string deep;
     for (int i = 0; i < 30; ++i) {
-        deep += "d" + std::to_string(i) + "/";
+        deep += std::string("d") + std::to_string(i) + "/";
         for (const char* name : {"a", "b c", "\xff\n"}) {
             t.put(deep + name);
             expected.push_back(t / (deep + name));
@@ -137,7 +137,7 @@ TEST_CASE("a directory that may not be read is one entry with its error, and the
 
 TEST_CASE("a walk whose receiver has gone ends with closed and reads no further") {
     tree t;
-    for (int i = 0; i < 100; ++i) t.put("d" + std::to_string(i) + "/f");
+    for (int i = 0; i < 100; ++i) t.put(std::string("d") + std::to_string(i) + "/f");
     CHECK(levada::run([&]() -> task<> {
               channel<walk_entry> out;
               auto h = spawn(walk, t.path(), out);
@@ -154,7 +154,7 @@ TEST_CASE("a walk whose receiver has gone ends with closed and reads no further"
 TEST_CASE("a walk is cancelled while it waits for room") {
     const std::size_t frames = frame_pool::live();
     tree t;
-    for (int i = 0; i < 10; ++i) t.put("f" + std::to_string(i));
+    for (int i = 0; i < 10; ++i) t.put(std::string("f") + std::to_string(i));
     CHECK(levada::run([&]() -> task<> {
               channel<walk_entry> out;
               auto h = spawn(walk, t.path(), out);
