@@ -72,7 +72,8 @@ TEST_CASE("walk finds every regular file of nested directories once, and empty d
     std::vector<std::string> expected;
     std::string deep;
     for (int i = 0; i < 30; ++i) {
-        deep += std::string("d") + std::to_string(i) + "/";
+        const std::string number = std::to_string(i);
+        deep += "d" + number + "/";
         for (const char* name : {"a", "b c", "\xff\n"}) {
             t.put(deep + name);
             expected.push_back(t / (deep + name));
@@ -137,7 +138,10 @@ TEST_CASE("a directory that may not be read is one entry with its error, and the
 
 TEST_CASE("a walk whose receiver has gone ends with closed and reads no further") {
     tree t;
-    for (int i = 0; i < 100; ++i) t.put(std::string("d") + std::to_string(i) + "/f");
+    for (int i = 0; i < 100; ++i) {
+        const std::string number = std::to_string(i);
+        t.put("d" + number + "/f");
+    }
     CHECK(levada::run([&]() -> task<> {
               channel<walk_entry> out;
               auto h = spawn(walk, t.path(), out);
@@ -154,7 +158,10 @@ TEST_CASE("a walk whose receiver has gone ends with closed and reads no further"
 TEST_CASE("a walk is cancelled while it waits for room") {
     const std::size_t frames = frame_pool::live();
     tree t;
-    for (int i = 0; i < 10; ++i) t.put(std::string("f") + std::to_string(i));
+    for (int i = 0; i < 10; ++i) {
+        const std::string number = std::to_string(i);
+        t.put("f" + number);
+    }
     CHECK(levada::run([&]() -> task<> {
               channel<walk_entry> out;
               auto h = spawn(walk, t.path(), out);
