@@ -17,6 +17,13 @@ detail::thread_context& detail::this_thread() noexcept {
     return context;
 }
 
+unsigned detail::thread_number() noexcept {
+    static std::atomic<unsigned> threads{0};
+    thread_local constinit unsigned mine = 0;
+    if (mine == 0) mine = threads.fetch_add(1, std::memory_order_relaxed) + 1; // relaxed: any number will do
+    return mine;
+}
+
 time_point detail::saturating_add(time_point t, duration d) noexcept {
     if (d > duration::zero() && t > time_point::max() - d) return time_point::max();
     if (d < duration::zero() && t < time_point::min() - d) return time_point::min();

@@ -26,7 +26,8 @@ bool cancel_node::mark(std::error_code why) noexcept {
 
 void cancel_node::deliver(after_unlock& todo) noexcept {
     if (kind == node_kind::task) static_cast<task_node*>(this)->cancel_park(*this, todo.ready);
-    else if (kind != node_kind::source && static_cast<scope_node*>(this)->owner_)
+    else if (kind == node_kind::source) static_cast<source_node*>(this)->wake_shards(todo.ready);
+    else if (static_cast<scope_node*>(this)->owner_)
         static_cast<scope_node*>(this)->owner_->cancel_park(*this, todo.ready);
 }
 
@@ -192,20 +193,85 @@ bool cancel_node::linger() noexcept {
 }
 
 bool cancel_node::link(tree_waiter& w) noexcept {
-    if (kind == node_kind::source) static_cast<source_node*>(this)->arm_deadline();
+    auto* const source = kind == node_kind::source ? static_cast<source_node*>(this) : nullptr;
+    if (source) source->arm_deadline();
     w.parent = this;
-    lock_guard guard(lock_);
+    if (w.shard != 0) {
+        source_node::wait_shard& shard = source->shard_of(w);
+        lock_guard guard(shard.guard);
+        if (marked_.load(std::memory_order_relaxed)) return true;
+        shard.waiters.insert(w);
+        return false;
+    }
+    const bool alone = lock_.try_acquire();
+    if (!alone) lock_.acquire();
     const bool ready = w.kind == node_kind::on_cancel ? marked_.load(std::memory_order_relaxed)
                        : w.kind == node_kind::on_idle
                            ? live() == 0
                            : static_cast<task_node*>(this)->state() == park_state::ended;
     if (!ready) children_.insert(w);
+    if (source && !alone) source->meet_others();
+    lock_.release();
     return ready;
 }
 
 void cancel_node::unlink(tree_waiter& w) noexcept {
+    if (w.shard != 0) {
+        source_node::wait_shard& shard = static_cast<source_node*>(this)->shard_of(w);
+        lock_guard guard(shard.guard);
+        shard.waiters.erase(w);
+        return;
+    }
     lock_guard guard(lock_);
     children_.erase(w);
+}
+
+void cancel_node::hold_shared(tree_waiter& w) noexcept {
+    auto& source = static_cast<source_node&>(*this);
+    if (source_node::wait_shard* all = source.shards_.load(std::memory_order_acquire)) {
+        const unsigned mine = thread_number() % source_node::shards;
+        if (all[mine].refs.try_add()) { // not when the owner has gone
+            w.shard = static_cast<std::uint8_t>(mine + 1);
+            return;
+        }
+    }
+    ref();
+}
+
+void cancel_node::let_go_shard(tree_waiter& w) noexcept {
+    if (static_cast<source_node*>(this)->shard_of(w).refs.drop()) unref();
+}
+
+// Under the lock, which another thread held just now.
+void source_node::meet_others() noexcept {
+    constexpr std::uint8_t enough = 4; // once may happen to anybody
+    if (!owned_ || shards_.load(std::memory_order_relaxed) || ++meetings_ < enough) return;
+    auto* const made = new (std::nothrow) wait_shard[shards];
+    if (!made) return; // as it was
+    for (unsigned i = 0; i < shards; ++i) ref();
+    shards_.store(made, std::memory_order_release);
+}
+
+void source_node::wake_shards(work_list& ready) noexcept {
+    wait_shard* const all = shards_.load(std::memory_order_relaxed); // made under the lock, which we hold
+    for (unsigned i = 0; all && i < shards; ++i) {
+        lock_guard guard(all[i].guard);
+        for (tree_entry* e = all[i].waiters.front(); e; e = all[i].waiters.next(*e)) {
+            arm& a = static_cast<tree_waiter*>(e)->target;
+            (void)a.who->claim(a.index, ready);
+        }
+    }
+}
+
+void source_node::disown() noexcept {
+    wait_shard* all;
+    {
+        lock_guard guard(mutex());
+        owned_ = false;
+        all = shards_.load(std::memory_order_relaxed);
+    }
+    for (unsigned i = 0; all && i < shards; ++i)
+        if (all[i].refs.drop()) unref(); // not the last: the owner has one
 }
 
 bool cancel_node::link(callback_entry& c) noexcept {

@@ -6,6 +6,7 @@ namespace levada {
 
 cancel_source::cancel_source(time_point deadline, const cancel_token& parent)
     : node_(detail::source_node::make()) {
+    node_->own();
     const time_point inherited = parent.deadline();
     node_->deadline = std::min(deadline, inherited);
     // Off a loop the parent's timer may not run yet either.
@@ -20,6 +21,7 @@ void cancel_source::release() noexcept {
     node_->cancel(errc::cancelled);
     node_->disarm();
     node_->leave();
+    node_->disown();
     std::exchange(node_, nullptr)->unref();
 }
 

@@ -6,8 +6,10 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include <levada/levada.hpp>
 
@@ -238,6 +240,56 @@ TEST_CASE("tasks that live on a runtime which is destroyed without a run are can
         while (!began) std::this_thread::yield();
     }
     CHECK(frame_pool::live() == frames);
+}
+
+TEST_CASE("a token that all loops wait for at once wakes every waiter, and outlives its source for them") {
+    test_support::expectations all_loops;
+    for (const bool destroyed : {false, true}) {
+        std::optional<cancel_source> source;
+        std::atomic<int> rounds{0}, woken{0};
+        const test_support::with_loops unset;
+        const std::size_t frames = frame_pool::live();
+        {
+            runtime rt({.loops = 4, .pinned = true});
+            const int code = rt.run([&]() -> task<> {
+                for (int n = 0; n < 20; ++n) {
+                    source.emplace();
+                    const cancel_token all = source->token();
+                    rounds = woken = 0;
+                    std::vector<join_handle<>> handles;
+                    for (int k = 0; k < 12; ++k)
+                        handles.push_back(
+                            spawn_on(rt.loop(static_cast<std::size_t>(k) % 4), [&, all, k]() -> task<> {
+                                channel<int> one(1), never;
+                                for (;;) {
+                                    // Ready, so that waiters come and go at once on all loops; then for good.
+                                    ++rounds;
+                                    auto s = co_await select(one.send(k), never.recv(), all.done());
+                                    if (s.index() == 2) break;
+                                    auto t = co_await select(sleep_for(1us), all.done());
+                                    if (t.index() == 1) break;
+                                    auto v = one.try_recv();
+                                    all_loops.expect(test_support::holds(v, k));
+                                }
+                                co_await all.done(); // a cancelled token is ready
+                                ++woken;
+                            }));
+                    while (rounds < 400) co_await this_task::yield();
+                    if (destroyed) source.reset();
+                    else all_loops.expect(source->cancel());
+                    for (auto& h : handles) {
+                        auto r = co_await h.join();
+                        all_loops.expect(r);
+                    }
+                    all_loops.expect(woken == 12);
+                    all_loops.expect(all.cancelled());
+                }
+                source.reset();
+            });
+            CHECK(code == 0);
+        }
+        CHECK(frame_pool::live() == frames);
+    }
 }
 
 TEST_CASE("the timer of a source that goes on another loop goes too") {

@@ -79,6 +79,9 @@ struct thread_context {
 /// Never inlined: compilers cache the address of a thread-local across suspensions.
 [[nodiscard]] thread_context& this_thread() noexcept;
 
+/// Small numbers, one a thread: for those who keep apart what threads do.
+[[nodiscard]] unsigned thread_number() noexcept;
+
 } // namespace detail
 
 /// Where tasks run: the small interface that all waking goes through. Channels, select, tokens and tasks

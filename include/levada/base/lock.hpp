@@ -26,13 +26,16 @@ inline void relax() noexcept {
 class lock {
 public:
     void acquire() noexcept {
+        if (!try_acquire()) acquire_slow();
+    }
+    /// False where another thread holds it.
+    [[nodiscard]] bool try_acquire() noexcept {
         if (single_threaded()) [[likely]] {
             word_.store(1, std::memory_order_relaxed);
-            return;
+            return true;
         }
         std::uint32_t free = 0;
-        if (!word_.compare_exchange_strong(free, 1, std::memory_order_acquire, std::memory_order_relaxed))
-            acquire_slow();
+        return word_.compare_exchange_strong(free, 1, std::memory_order_acquire, std::memory_order_relaxed);
     }
     void release() noexcept {
         if (single_threaded()) [[likely]] {

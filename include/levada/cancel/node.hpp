@@ -10,6 +10,12 @@
 // 4. A node is marked once, reason first; all that hangs below is marked or will be by the same walk, which
 //    holds the locks of the path it stands on. What links to a marked node is born marked.
 // 5. Nothing of a user's runs under these locks: the walk collects ready tasks and callbacks.
+// 6. Of a source that threads contend for, waiters hang in shards: each has a lock, which guards its list and
+//    is taken after the node's, and a count of its own, which stands for one reference on the node. A waiter
+//    is linked under its shard's lock after a look at the mark; the walk sets the mark, then takes each
+//    shard's lock. So it finds the waiter, or the waiter finds the mark. Shards are made under the node's
+//    lock while the node has an owner, which lets go of the first count of each when it goes; they are freed
+//    with the node.
 
 #include <atomic>
 #include <cstdint>
@@ -46,6 +52,7 @@ struct tree_entry : list_hook {
 /// A leaf by which an arm waits for its parent.
 struct tree_waiter : tree_entry {
     tree_waiter(node_kind k, arm& a) noexcept : tree_entry(k), target(a) {}
+    std::uint8_t shard = 0; // of its parent's, plus 1; 0: none
     arm& target;
 };
 
@@ -90,6 +97,15 @@ public:
     void count() noexcept;
     void uncount(after_unlock& todo, bool cancelled_task = false) noexcept;
 
+    /// A reference for a waiter on this node, from where its thread does not meet others; and its end.
+    void hold(tree_waiter& w) noexcept {
+        if (single_threaded() || kind != node_kind::source) ref();
+        else hold_shared(w);
+    }
+    void let_go(tree_waiter& w) noexcept {
+        if (w.shard == 0) unref();
+        else let_go_shard(w);
+    }
     /// Hangs a waiting leaf; true when what it waits for is already so.
     [[nodiscard]] bool link(tree_waiter& w) noexcept;
     void unlink(tree_waiter& w) noexcept;
@@ -126,6 +142,8 @@ private:
     static constexpr std::uint32_t cut = std::uint32_t(1)
                                          << 29; // was cancelled when the awaited count became 0
     static constexpr std::uint32_t counted = cut - 1;
+    void hold_shared(tree_waiter& w) noexcept;
+    void let_go_shard(tree_waiter& w) noexcept;
     static void destroy(cancel_node& last) noexcept;
     static void deallocate(cancel_node& n) noexcept;
     [[nodiscard]] cancel_node* unhook() noexcept;
@@ -208,6 +226,10 @@ class source_node final : public cancel_node, public timer_node {
 public:
     [[nodiscard]] static source_node* make();
 
+    /// A cancel_source owns it, and does no more.
+    void own() noexcept { owned_ = true; }
+    void disown() noexcept;
+
     /// Arms the timer on the calling loop, if there is a deadline and no loop has it yet.
     void arm_deadline() noexcept;
     void disarm() noexcept;
@@ -218,7 +240,7 @@ public:
 private:
     friend class cancel_node;
     source_node() noexcept : cancel_node(node_kind::source) {}
-    ~source_node() = default;
+    ~source_node() { delete[] shards_.load(std::memory_order_acquire); }
     void fire() noexcept override;
     void dropped() noexcept override;
 
@@ -233,6 +255,22 @@ private:
     };
     executor* armed_on_ = nullptr; // guarded by the lock
     unarm unarm_{*this};
+
+    // See invariant 6. A cache line each.
+    struct alignas(64) wait_shard {
+        lock guard;
+        ref_count refs{1};
+        intrusive_bag<tree_entry> waiters;
+    };
+    static constexpr unsigned shards = 8;
+    void meet_others() noexcept;
+    void wake_shards(work_list& ready) noexcept;
+    [[nodiscard]] wait_shard& shard_of(const tree_waiter& w) noexcept {
+        return shards_.load(std::memory_order_acquire)[w.shard - 1];
+    }
+    bool owned_ = false;        // guarded by the lock, once others know the node
+    std::uint8_t meetings_ = 0; // guarded by the lock
+    std::atomic<wait_shard*> shards_{nullptr};
 };
 
 /// The nearest deadline of a node and all above it.

@@ -19,7 +19,9 @@ public:
     using outcome = std::error_code;
     explicit done_op(const cancel_token& t) noexcept;
     done_op(done_op&& other) noexcept
-        : node_(std::exchange(other.node_, nullptr)), waiter_(node_kind::on_cancel, *this) {}
+        : node_(std::exchange(other.node_, nullptr)), waiter_(node_kind::on_cancel, *this) {
+        waiter_.shard = other.waiter_.shard;
+    }
     ~done_op();
 
     [[nodiscard]] bool may_commit() const noexcept { return node_ && node_->cancelled(); }
@@ -84,10 +86,10 @@ private:
 
 inline detail::done_op::done_op(const cancel_token& t) noexcept
     : node_(t.node()), waiter_(node_kind::on_cancel, *this) {
-    if (node_) node_->ref();
+    if (node_) node_->hold(waiter_);
 }
 inline detail::done_op::~done_op() {
-    if (node_) node_->unref();
+    if (node_) node_->let_go(waiter_);
 }
 
 } // namespace levada
