@@ -41,7 +41,8 @@ std::vector<bench_case> wanted_cases(const options& o) {
 double run_case(const bench_case& c, double scale) {
     double figure = 0;
     const double n = std::min(std::max(10.0, c.size * scale), 2e9);
-    levada::run(c.run, static_cast<int>(n), std::ref(figure));
+    levada::runtime rt({.loops = static_cast<std::size_t>(bench::threads()), .eager = bench::how().eager});
+    rt.run(c.run, static_cast<int>(n), std::ref(figure));
     return figure;
 }
 

@@ -114,6 +114,37 @@ task<> select_timeout(int n, double& figure) {
     keep(ended.has_value());
 }
 
+// Pairs that send and receive beside a token's `done()`: each task with a token of its own, or one for all.
+template <bool Shared>
+task<> select_done(int n, double& figure) {
+    constexpr int pairs = 8;
+    levada::cancel_source one;
+    std::vector<levada::cancel_source> own(2 * pairs);
+    const auto token = [&](int i) { return Shared ? one.token() : own[static_cast<std::size_t>(i)].token(); };
+    const int each = n / pairs;
+    stopwatch watch;
+    co_await levada::with_group([&](levada::task_group& g) -> task<> {
+        for (int i = 0; i < pairs; ++i) {
+            const channel<int> ch;
+            g.go([each, ch, until = token(2 * i)]() -> task<> {
+                for (int k = 0; k < each; ++k) {
+                    auto s = co_await levada::select(ch.send(k), until.done());
+                    keep(static_cast<int>(s.index()));
+                }
+                ch.close();
+            });
+            g.go([ch, until = token(2 * i + 1)]() -> task<> {
+                for (bool open = true; open;) {
+                    auto s = co_await levada::select(ch.recv(), until.done());
+                    open = s.index() == 0 && levada::get<0>(s).has_value();
+                }
+            });
+        }
+        co_return;
+    });
+    figure = watch.ns_per(each * pairs);
+}
+
 constexpr bench_case cases[] = {
     {"select, 2 ready", 400'000, select_ready, 35},
     {"select, 2 fed in turns", 400'000, select_fed_2<64>},
@@ -122,6 +153,8 @@ constexpr bench_case cases[] = {
     {"select, otherwise, empty", 1'000'000, select_otherwise},
     {"select, timeout, ready", 200'000, select_timeout<64>},
     {"select, timeout, parks", 200'000, select_timeout<0>},
+    {"select beside a token of its own", 200'000, select_done<false>},
+    {"select beside one token for all", 200'000, select_done<true>},
 };
 
 } // namespace

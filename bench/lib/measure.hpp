@@ -10,6 +10,7 @@ enum class clock_kind { wall, processor };
 struct settings {
     int threads = 1;
     clock_kind clock = clock_kind::wall;
+    bool eager = false; // for ours
 };
 settings& how() noexcept;
 
