@@ -19,6 +19,7 @@
 #include <levada/core/task_group.hpp>
 #include <levada/core/this_task.hpp>
 #include <levada/core/when_all.hpp>
+#include <levada/core/when_any.hpp>
 #include <levada/core/with_group.hpp>
 #include <levada/io/address.hpp>
 #include <levada/io/descriptor.hpp>
