@@ -9,6 +9,7 @@
 #include <levada/base/result.hpp>
 #include <levada/cancel/callback.hpp>
 #include <levada/cancel/source.hpp>
+#include <levada/cancel/stop_token.hpp>
 #include <levada/cancel/token.hpp>
 #include <levada/core/defer.hpp>
 #include <levada/core/join_handle.hpp>
@@ -17,6 +18,7 @@
 #include <levada/core/spawn.hpp>
 #include <levada/core/task.hpp>
 #include <levada/core/task_group.hpp>
+#include <levada/core/task_local.hpp>
 #include <levada/core/this_task.hpp>
 #include <levada/core/when_all.hpp>
 #include <levada/core/when_any.hpp>

@@ -383,7 +383,7 @@ void source_node::arm_deadline() noexcept {
 }
 
 void source_node::fire() noexcept {
-    cancel(errc::timed_out);
+    cancel(late);
     unref();
 }
 

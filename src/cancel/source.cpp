@@ -4,15 +4,16 @@
 
 namespace levada {
 
-cancel_source::cancel_source(time_point deadline, const cancel_token& parent)
+cancel_source::cancel_source(time_point deadline, const cancel_token& parent, std::error_code late)
     : node_(detail::source_node::make()) {
     node_->own();
     const time_point inherited = parent.deadline();
     node_->deadline = std::min(deadline, inherited);
+    node_->late = deadline <= inherited ? late : make_error_code(errc::timed_out);
     // Off a loop the parent's timer may not run yet either.
     node_->own_timer = deadline < inherited || !executor::current();
     if (parent.node()) parent.node()->adopt(*node_);
-    if (node_->deadline <= now()) node_->cancel(errc::timed_out);
+    if (node_->deadline <= now()) node_->cancel(node_->late);
     else node_->arm_deadline();
 }
 

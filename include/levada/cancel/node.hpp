@@ -183,12 +183,14 @@ public:
     /// it.
     void close() noexcept;
 
-    /// What keeps the region under a second token, for as long as anything hangs below it.
-    class token_link {
+    /// What the region has for as long as anything hangs below it: a link to a second token, or a value.
+    class attachment {
     public:
-        virtual ~token_link() = default;
+        virtual ~attachment() = default;
+        /// The value that is kept under a key; null where there is none.
+        [[nodiscard]] virtual const void* value_of(const void*) const noexcept { return nullptr; }
     };
-    std::unique_ptr<token_link> second_token;
+    std::unique_ptr<attachment> attached;
     time_point deadline = time_point::max();
     void* site = nullptr; // the boundary or group object, while it is open
 
@@ -236,6 +238,7 @@ public:
 
     time_point deadline = time_point::max(); // the nearest of its own and those above
     bool own_timer = false;                  // needs a timer: nothing above it has that deadline
+    std::error_code late;                    // the reason when its own deadline passes
 
 private:
     friend class cancel_node;

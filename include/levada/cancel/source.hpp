@@ -13,15 +13,18 @@ namespace levada {
 ///
 /// A child of a cancelled parent is born cancelled with the parent's reason; cancelling a child does not
 /// touch its parent. A deadline that is later than the parent's has no effect, one that has passed cancels
-/// at once. The deadline's reason is `errc::timed_out`; a loop has to run for it to fire.
+/// at once. The deadline's reason is `errc::timed_out` unless it is given one; a loop has to run for it to
+/// fire.
 class cancel_source {
 public:
     explicit cancel_source(const cancel_token& parent = {}) : cancel_source(time_point::max(), parent) {}
-    /// Cancels itself after `d`, measured by the loop it is made on.
+    /// Cancels itself after `d`, measured by the loop it is made on, for the reason `late`.
     template <class Rep, class Period>
-    explicit cancel_source(std::chrono::duration<Rep, Period> d, const cancel_token& parent = {})
-        : cancel_source(detail::saturating_add(now(), detail::to_duration(d)), parent) {}
-    explicit cancel_source(time_point deadline, const cancel_token& parent = {});
+    explicit cancel_source(std::chrono::duration<Rep, Period> d, const cancel_token& parent = {},
+                           std::error_code late = errc::timed_out)
+        : cancel_source(detail::saturating_add(now(), detail::to_duration(d)), parent, late) {}
+    explicit cancel_source(time_point deadline, const cancel_token& parent = {},
+                           std::error_code late = errc::timed_out);
 
     cancel_source(cancel_source&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
     cancel_source& operator=(cancel_source&& other) noexcept {

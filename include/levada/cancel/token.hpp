@@ -84,6 +84,10 @@ private:
     detail::cancel_node* node_ = nullptr;
 };
 
+/// A token that is not cancelled when this one is: for what has to go on after it. (Go's
+/// context.WithoutCancel; a token carries no values, so it is one that is never cancelled.)
+[[nodiscard]] inline cancel_token without_cancel(const cancel_token&) noexcept { return {}; }
+
 inline detail::done_op::done_op(const cancel_token& t) noexcept
     : node_(t.node()), waiter_(node_kind::on_cancel, *this) {
     if (node_) node_->hold(waiter_);

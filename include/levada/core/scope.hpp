@@ -87,7 +87,7 @@ public:
         control& task = h.promise().owner();
         this->enter(node_kind::scope, task, h.promise());
         this->node().deadline = token_.deadline();
-        this->node().second_token = std::make_unique<link>(this->node(), token_);
+        this->node().attached = std::make_unique<link>(this->node(), token_);
         return this->start_call(task);
     }
     flat_result<T> await_resume() { return this->report(); }
@@ -95,7 +95,7 @@ public:
 private:
     /// Cancels the region with the token. The region's node owns it, and keeps it for what was detached
     /// there.
-    class link final : public scope_node::token_link {
+    class link final : public scope_node::attachment {
     public:
         link(scope_node& to, const cancel_token& from) : callback_(from, forward{&to, from}) {}
 
