@@ -68,13 +68,11 @@ bool any_of::answer_cancel(const cancel_node& current) noexcept {
     return false;
 }
 
-std::uint32_t any_of::settle() noexcept {
-    if (winner_ == no_arm) {
-        winner_ = task_->winner();
-        const auto all = arms();
-        for (std::uint32_t i = 0; i < all.size(); ++i)
-            if (i != winner_ || !all[i]->unlinked_by_claim()) all[i]->unlink();
-    }
+std::uint32_t any_of::let_go_of_others() noexcept {
+    winner_ = task_->winner();
+    const auto all = arms();
+    for (std::uint32_t i = 0; i < all.size(); ++i)
+        if (i != winner_ || !all[i]->unlinked_by_claim()) all[i]->unlink();
     return winner_;
 }
 

@@ -26,7 +26,7 @@ public:
     [[nodiscard]] bool wait(control& task, frame_handle leaf, std::size_t alike,
                             std::uint32_t otherwise) noexcept;
     /// Once resumed: which arm committed. All others have let go.
-    [[nodiscard]] std::uint32_t settle() noexcept;
+    [[nodiscard]] std::uint32_t settle() noexcept { return winner_ != no_arm ? winner_ : let_go_of_others(); }
 
 protected:
     ~any_of() = default;
@@ -41,6 +41,7 @@ protected:
     [[nodiscard]] virtual std::span<arm* const> arms() const noexcept = 0;
 
 private:
+    std::uint32_t let_go_of_others() noexcept;
     [[nodiscard]] bool park_on_all(control& task, frame_handle leaf, std::span<arm* const> all,
                                    std::span<const std::uint32_t> order) noexcept;
     control* task_ = nullptr;
