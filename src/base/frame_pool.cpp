@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <mutex>
 #include <new>
@@ -149,6 +150,7 @@ private:
         end_ = chunk_;
     }
     void new_chunk() {
+        const int saved = errno; // of one who starts a task between a call and a look at it
         const bool huge = mapped_ >= huge_page;
         const std::size_t size =
             huge ? std::clamp(mapped_ / 8 / huge_page * huge_page, huge_page, largest_chunk) : slab_size;
@@ -156,6 +158,7 @@ private:
         chunk_end_ = chunk_ + size;
         mapped_ += size;
         if (huge) ::madvise(chunk_, size, MADV_HUGEPAGE); // a wish: small pages do as well
+        errno = saved;
     }
 
     std::array<shelf, classes + 1> shelves_{};

@@ -180,6 +180,7 @@ void timer_queue::drop_all() noexcept {
 void timer_queue::fire_until(time_point t) noexcept {
     constexpr tick width = tick(1) << finest;
     const tick until = of(t);
+    if (earliest_ <= t) stale_ = true; // a moment to look at that has come, whatever is found there
     for (;;) {
         while (timer_node* due = near_.first()) {
             if (due->deadline_ > t) break;

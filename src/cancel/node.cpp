@@ -384,7 +384,7 @@ void source_node::arm_deadline() noexcept {
 
 void source_node::fire() noexcept {
     cancel(late);
-    unref();
+    dropped(); // the loop may go before the node; one that is cancelled is not armed again
 }
 
 void source_node::disarm() noexcept {
@@ -401,6 +401,7 @@ void source_node::disarm() noexcept {
     }
     if (on != here) {
         ref();
+        unarm_.on_ = on;
         on->post(unarm_);
         return;
     }
@@ -411,7 +412,7 @@ void source_node::disarm() noexcept {
 
 void source_node::unarm::run() noexcept {
     if (node_.armed()) {
-        executor::current()->remove_timer(node_);
+        on_->remove_timer(node_);
         node_.dropped();
     }
     node_.unref();

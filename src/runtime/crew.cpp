@@ -30,6 +30,17 @@ crew::~crew() {
     // What was started here without `run`, or lives on, ends while the threads do.
     if (started() && first().root().live() != 0) first().end_all();
     (void)stop();
+    // What was posted since, and what that posts, is called while all loops are there. The first loop still
+    // runs tasks; on the others they are born cancelled.
+    for (bool again = true; again;) {
+        again = false;
+        for (const auto& l : loops_) again = l->run_late() || again;
+        if (first().on_own_thread() && first().root().live() != 0) {
+            first().end_all();
+            again = true;
+        }
+    }
+    while (!loops_.empty()) loops_.pop_back();
 }
 
 event_loop& crew::loop(std::size_t i) {

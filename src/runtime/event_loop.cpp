@@ -42,6 +42,8 @@ constexpr unsigned turn_of_stack = 8;
 constexpr unsigned most_turns_with_stack = 32;
 // At most so many tasks are shared, or taken, at once.
 constexpr int share_at_once = 32;
+// And so many are laid out for one who is not idle yet. Few: they do not keep their order.
+constexpr int lay_out_at_once = 4;
 
 // How long a loop looks around before it sleeps: less than a sleep and a wake-up cost.
 constexpr int spins = 100;
@@ -98,10 +100,9 @@ event_loop::~event_loop() {
     {
         detail::lock_guard guard(inbox_lock_); // whoever has posted, or stopped us, has let go of the loop
     }
-    const bool here = !entered_ || owner_ == std::this_thread::get_id();
+    const bool here = on_own_thread();
     (void)take_inbox();
-    if (!here && root().live() == 0) // what was posted after its thread had ended
-        while (work* w = next_ready(1)) w->run();
+    if (!here && root().live() == 0) (void)run_late();
     if (root().live() != 0 || ring_->in_flight() != 0 || anything_ready() ||
         (here && ring_->background() > 1)) {
         if (!here)
@@ -172,13 +173,17 @@ work* event_loop::next_ready(unsigned turn) noexcept {
 bool event_loop::run_ready() noexcept {
     work* w = next_ready(1);
     if (!w) return false;
+    lays_out_ = true;
     const std::uint64_t before = context()->operations;
     // How coarse the work is matters where others wait meanwhile.
     const bool judged = crew_ && !crew_->eager() && anything_ready();
     if (judged) grain_->begin_turn();
     for (unsigned n = 1;; ++n) {
         // A task may compute for as long as it likes: what waits meanwhile has to be in others' reach before.
-        if (coarse_ && anything_ready() && (!shares_work() || crew_->anybody_idle())) share();
+        if (coarse_ && anything_ready()) {
+            if (crew_->anybody_idle()) share(2 * share_at_once);
+            else if (lays_out_ && !shares_work()) lays_out_ = share(2 * lay_out_at_once);
+        }
         w->run();
         const std::uint64_t steps = n + context()->operations - before;
         if (judged) {
@@ -220,11 +225,12 @@ void event_loop::set_coarse(bool coarse) noexcept {
     coarse_ = true;
 }
 
-// Lays half of what is ready where those find it who have nothing to do.
-void event_loop::share() noexcept {
+// Lays half of what is ready, of the first `most`, where those find it who have nothing to do. False if none
+// of it may move.
+bool event_loop::share(int most) noexcept {
     detail::work_list given, kept;
     std::size_t n = 0;
-    for (int i = 0; i < 2 * share_at_once; ++i) {
+    for (int i = 0; i < most; ++i) {
         work* w = ready_.pop();
         if (!w) w = old_.pop();
         if (!w) w = stack_.pop();
@@ -240,6 +246,7 @@ void event_loop::share() noexcept {
     kept.append(std::move(ready_));
     ready_ = kept;
     if (n != 0) lend(std::move(given), n);
+    return n != 0;
 }
 
 void event_loop::lend(detail::work_list&& given, std::size_t n) noexcept {
@@ -357,6 +364,14 @@ void event_loop::end_all() {
     enter();
     detail::enter_executor entered(*this);
     shut_down(duration::max());
+}
+
+bool event_loop::run_late() noexcept {
+    const detail::enter_executor entered(*this);
+    coarse_ = false;
+    bool did = false;
+    while (take_inbox() || anything_ready()) did = run_ready() || did;
+    return did;
 }
 
 void event_loop::nudge() noexcept {

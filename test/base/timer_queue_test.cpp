@@ -158,6 +158,35 @@ TEST_CASE("one who always looks again at the earliest deadline fires every timer
     REQUIRE(looks < 3500); // few in vain
 }
 
+TEST_CASE(
+    "a moment to look at that has passed is not named again, though all that stood there were dropped") {
+    // Twenty in one slot, so that the queue names the slot's beginning; what is left is an hour off.
+    for (const bool drops : {true, false}) {
+        std::vector<int> log;
+        detail::timer_queue q;
+        q.fire_until(at_ms(1000));
+        timer far(0, log);
+        q.insert(far, at_ms(3'600'000));
+        std::vector<std::unique_ptr<timer>> timers;
+        for (int i = 1; i <= 20; ++i) {
+            timers.push_back(std::make_unique<timer>(i, log));
+            q.insert(*timers.back(), at_ms(1700) + i * 1us);
+        }
+        REQUIRE(q.earliest() <= at_ms(1701));
+        if (drops)
+            for (auto& t : timers) q.erase(*t);
+        int looks = 0;
+        // Just before the moment, then as told.
+        for (time_point t = q.earliest() - 10us; !q.empty(); t = q.earliest()) {
+            q.fire_until(t);
+            REQUIRE((q.empty() || q.earliest() > t));
+            ++looks;
+        }
+        CHECK(log.size() == (drops ? 1u : 21u));
+        CHECK(looks < 60);
+    }
+}
+
 TEST_CASE("a timer that is armed, or dropped, by one that fires is fired, or not, in its turn") {
     struct arming : detail::timer_node {
         void fire() noexcept override {

@@ -544,8 +544,8 @@ TEST_CASE("a callback may cancel other tokens, and may go while it runs") {
     std::optional<cancel_callback<std::function<void()>>> own;
     own.emplace(first.token(), std::function<void()>([&] {
                     second.cancel(because);
-                    own.reset();
                     ++called;
+                    own.reset(); // and what it captured: nothing may be touched after that
                 }));
     const cancel_callback last(second.token(), [&called] { ++called; });
     first.cancel();

@@ -322,6 +322,72 @@ TEST_CASE(
     CHECK(called == 3);
 }
 
+TEST_CASE("what a late post posts, starts or drops on other loops is done before any loop goes") {
+    const test_support::with_loops unset;
+    const std::size_t frames = frame_pool::live();
+    std::atomic<int> called{0}, ran{0};
+    {
+        std::optional<cancel_source> armed_on_1;
+        runtime rt(eager(2));
+        CHECK(rt.run([&]() -> task<> {
+            auto h = spawn_on(rt.loop(1), [&]() -> task<> {
+                armed_on_1.emplace(1h);
+                co_return;
+            });
+            auto r = co_await h.join();
+            static_cast<void>(r);
+        }) == 0);
+        event_loop& first = rt.loop(0);
+        event_loop& second = rt.loop(1);
+        second.post([&] {
+            ++called;
+            CHECK(event_loop::current() == &second);
+            second.post([&] { ++called; });
+            first.post([&] {
+                ++called;
+                armed_on_1.reset();
+                second.post([&] {
+                    ++called;
+                    second.go([&]() -> task<> {
+                        ++ran;
+                        co_await sleep_for(1h); // born cancelled
+                        ++ran;
+                    });
+                });
+            });
+        });
+        first.post([&] {
+            first.go([&]() -> task<> {
+                co_await shield([&]() -> task<> {
+                    co_await sleep_for(1ms);
+                    ++ran;
+                });
+            });
+        });
+    }
+    CHECK(called == 4);
+    CHECK(ran == 2);
+    CHECK(frame_pool::live() == frames);
+}
+
+TEST_CASE("a source whose timer has fired may outlive the loop that it fired on") {
+    const test_support::with_loops unset;
+    std::optional<cancel_source> source;
+    {
+        runtime rt({.loops = 1});
+        CHECK(rt.run([&]() -> task<> {
+            source.emplace(1ms);
+            co_await source->token().done();
+        }) == 0);
+    }
+    runtime other({.loops = 1});
+    CHECK(other.run([&]() -> task<> {
+        CHECK(source->token().reason() == errc::timed_out);
+        source.reset();
+        co_return;
+    }) == 0);
+}
+
 TEST_CASE("no descriptor is left behind by the loops of a runtime") {
     const test_support::with_loops unset;
     const auto open = [] {

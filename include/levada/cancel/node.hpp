@@ -252,6 +252,7 @@ private:
     public:
         explicit unarm(source_node& n) noexcept : node_(n) {}
         void run() noexcept override;
+        executor* on_ = nullptr;
 
     private:
         source_node& node_;

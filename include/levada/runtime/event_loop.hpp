@@ -116,6 +116,11 @@ private:
     void join_crew(detail::crew& c, event_loop& first);
     void run_in_crew(const std::atomic<bool>& stop) noexcept;
     void end_all();
+    /// Runs what was posted after its thread had ended, on the calling one. True if there was anything.
+    bool run_late() noexcept;
+    [[nodiscard]] bool on_own_thread() const noexcept {
+        return !entered_ || owner_ == std::this_thread::get_id();
+    }
     void nudge() noexcept;
     [[nodiscard]] bool shares_work() const noexcept {
         return shared_size_.load(std::memory_order_seq_cst) != 0;
@@ -124,7 +129,7 @@ private:
     [[nodiscard]] bool quiet() const noexcept {
         return quiet_.load(std::memory_order_seq_cst) && !inbox_full_.load(std::memory_order_seq_cst);
     }
-    void share() noexcept;
+    bool share(int most) noexcept;
     void lend(detail::work_list&& given, std::size_t n) noexcept;
     void set_coarse(bool coarse) noexcept;
 
@@ -149,9 +154,10 @@ private:
     detail::crew* crew_ = nullptr;
     std::unique_ptr<detail::grain> grain_; // with a crew
     bool coarse_ = false;                  // the work here is worth another thread
-    std::atomic<bool> quiet_{false};       // asleep, with nothing in the kernel and no timer
-    detail::lock shared_lock_;             // guards shared_ and what is stored to shared_size_
-    detail::work_list shared_;             // ready tasks that other loops may take
+    bool lays_out_ = true;           // for those who are not idle yet; not again this turn if none may move
+    std::atomic<bool> quiet_{false}; // asleep, with nothing in the kernel and no timer
+    detail::lock shared_lock_;       // guards shared_ and what is stored to shared_size_
+    detail::work_list shared_;       // ready tasks that other loops may take
     std::atomic<std::size_t> shared_size_{0};
 };
 
