@@ -17,6 +17,7 @@
 
 #include <malloc.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
@@ -25,23 +26,22 @@
 #include <utility>
 #include <vector>
 
-// This program's operator new counts: allocations, and the bytes that are live.
+// This program's operator new counts, on all threads: all allocations, and the bytes that are live.
 
 namespace {
 
-// By thread: when several run a test, none sees what another allocates.
-thread_local std::size_t allocations = 0;
-thread_local std::size_t live_bytes = 0; // allocated, less freed, by this thread
+std::atomic<std::size_t> allocations{0};
+std::atomic<std::size_t> live_bytes{0};
 
 void* counted(void* p) {
     if (!p) throw std::bad_alloc();
-    ++allocations;
-    live_bytes += ::malloc_usable_size(p);
+    allocations.fetch_add(1, std::memory_order_relaxed);
+    live_bytes.fetch_add(::malloc_usable_size(p), std::memory_order_relaxed);
     return p;
 }
 void uncounted(void* p) noexcept {
     if (!p) return;
-    live_bytes -= ::malloc_usable_size(p);
+    live_bytes.fetch_sub(::malloc_usable_size(p), std::memory_order_relaxed);
     std::free(p);
 }
 void* aligned(std::size_t size, std::align_val_t a) {
@@ -90,21 +90,21 @@ task<> pump(channel<int> to) {
 
 } // namespace
 
-TEST_TASK("this program counts what it allocates") {
-    const auto before = allocations;
+TEST_TASK_ALONE("this program counts what it allocates") {
+    const auto before = allocations.load();
     auto p = std::make_unique<int>(1);
     CHECK(allocations - before >= 1);
     co_await settle();
 }
 
-TEST_TASK("a send and a receive allocate nothing, whether they meet, wait or find room") {
+TEST_TASK_ALONE("a send and a receive allocate nothing, whether they meet, wait or find room") {
     co_await warm_up();
     for (std::size_t capacity : {0u, 1u, 64u}) {
         channel<int> ch(capacity);
         wait_group wg;
         wg.go(pump, ch);
         for (int i = 0; i < rounds; ++i) (void)co_await ch.recv();
-        const auto before = allocations;
+        const auto before = allocations.load();
         int bad = 0;
         for (int i = 0; i < rounds; ++i) {
             auto r = co_await ch.recv();
@@ -118,10 +118,10 @@ TEST_TASK("a send and a receive allocate nothing, whether they meet, wait or fin
     }
 }
 
-TEST_TASK("try_send, try_recv and permits allocate nothing") {
+TEST_TASK_ALONE("try_send, try_recv and permits allocate nothing") {
     channel<std::unique_ptr<int>> ch(2);
     auto v = std::make_unique<int>(1);
-    const auto before = allocations;
+    const auto before = allocations.load();
     for (int i = 0; i < rounds; ++i) {
         (void)ch.try_send(std::move(v));
         v = std::move(*ch.try_recv());
@@ -134,10 +134,10 @@ TEST_TASK("try_send, try_recv and permits allocate nothing") {
     CHECK(made == 0);
 }
 
-TEST_TASK("a select that finds an arm ready allocates nothing") {
+TEST_TASK_ALONE("a select that finds an arm ready allocates nothing") {
     channel<int> a(1), b(1), c(1), d(1);
     REQUIRE(a.try_send(1));
-    const auto before = allocations;
+    const auto before = allocations.load();
     for (int i = 0; i < rounds; ++i) {
         (void)co_await select(a.recv(), b.recv(), c.recv(), d.recv(), after(1h));
         (void)co_await select(a.send(1), otherwise);
@@ -149,14 +149,14 @@ TEST_TASK("a select that finds an arm ready allocates nothing") {
     CHECK(made == 0);
 }
 
-TEST_TASK("a select that parks on eight arms allocates nothing") {
+TEST_TASK_ALONE("a select that parks on eight arms allocates nothing") {
     co_await warm_up();
     std::vector<channel<int>> ch(6);
     wait_group wg;
     for (auto& c : ch) wg.go(pump, c);
     std::size_t made = 0;
     for (int warm = 0; warm < 2; ++warm) {
-        const auto before = allocations;
+        const auto before = allocations.load();
         for (int i = 0; i < rounds; ++i) {
             auto s = co_await select(ch[0].recv(), ch[1].recv(), ch[2].recv(), ch[3].recv(), ch[4].recv(),
                                      ch[5].recv(), after(1h), ch[0].send(1));
@@ -168,7 +168,7 @@ TEST_TASK("a select that parks on eight arms allocates nothing") {
     co_await wg.wait();
 }
 
-TEST_TASK("a select_range over eight arms allocates nothing, on its own and as an arm") {
+TEST_TASK_ALONE("a select_range over eight arms allocates nothing, on its own and as an arm") {
     co_await warm_up();
     std::vector<channel<int>> ch(8);
     wait_group wg;
@@ -177,7 +177,7 @@ TEST_TASK("a select_range over eight arms allocates nothing, on its own and as a
     arms.reserve(8);
     std::size_t made = 0;
     for (int warm = 0; warm < 2; ++warm) {
-        const auto before = allocations;
+        const auto before = allocations.load();
         for (int i = 0; i < rounds; ++i) {
             arms.clear();
             for (auto& c : ch) arms.push_back(c.recv());
@@ -193,11 +193,11 @@ TEST_TASK("a select_range over eight arms allocates nothing, on its own and as a
     co_await wg.wait();
 }
 
-TEST_TASK("with_timeout around an operation, and a sleep, allocate nothing") {
+TEST_TASK_ALONE("with_timeout around an operation, and a sleep, allocate nothing") {
     co_await warm_up();
     channel<int> ch;
     co_await sleep_for(1us);
-    const auto before = allocations;
+    const auto before = allocations.load();
     for (int i = 0; i < 5; ++i) {
         auto r = co_await with_timeout(1us, ch.recv());
         co_await sleep_for(1us);
@@ -206,7 +206,7 @@ TEST_TASK("with_timeout around an operation, and a sleep, allocate nothing") {
     CHECK(made == 0);
 }
 
-TEST_TASK("mutex, semaphore, event and latch allocate nothing, whether they wait or not") {
+TEST_TASK_ALONE("mutex, semaphore, event and latch allocate nothing, whether they wait or not") {
     co_await warm_up();
     mutex m;
     semaphore s(1);
@@ -224,7 +224,7 @@ TEST_TASK("mutex, semaphore, event and latch allocate nothing, whether they wait
         }
     });
     for (int warm = 0; warm < 2; ++warm) {
-        const auto before = allocations;
+        const auto before = allocations.load();
         for (int i = 0; i < rounds; ++i) {
             latch l(1);
             {
@@ -248,7 +248,7 @@ TEST_TASK("mutex, semaphore, event and latch allocate nothing, whether they wait
 
 TEST_CASE("an unbounded channel that held a million values and was drained keeps one block at most") {
     auto ch = channel<int>::unbounded();
-    const auto before = live_bytes;
+    const auto before = live_bytes.load();
     for (int round = 0; round < 2; ++round) {
         bool ok = true;
         for (int i = 0; i < 1'000'000; ++i) ok &= ch.try_send(i).has_value();
@@ -262,7 +262,7 @@ TEST_CASE("an unbounded channel that held a million values and was drained keeps
 TEST_CASE("an unbounded channel that is never far from empty goes round in its block") {
     auto ch = channel<int>::unbounded();
     REQUIRE(ch.try_send(0));
-    const auto before = allocations;
+    const auto before = allocations.load();
     bool ok = true;
     for (int i = 0; i < 100'000; ++i) {
         ok &= ch.try_recv().value() == i;
