@@ -291,7 +291,7 @@ void control::terminate_with(std::exception_ptr e) const noexcept {
         what += "not a std::exception";
     }
     if (const std::string n = name(); !n.empty()) what += "; task \"" + n + "\"";
-    fatal(what + "; started", where_);
+    fatal(what + "; started", where());
 }
 
 bool control::answer_or_unwind(frame_handle leaf, operation& op) noexcept {
@@ -343,7 +343,7 @@ void control::forget_name() noexcept {
 }
 
 void boundary::enter(node_kind kind, control& task, promise_base& caller) {
-    caller_ = &caller;
+    link_ = {&caller, task.awaits_at()};
     // A cancel inside a shield is another one than that outside.
     told_before_ = kind == node_kind::shield && task.has(task_flag::told);
     if (told_before_) task.clear(task_flag::told);

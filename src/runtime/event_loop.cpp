@@ -444,7 +444,7 @@ void event_loop::shut_down(duration limit) {
     };
     while (anything() || (crew_ && crew_->stop() && anything())) {
         if (now() >= deadline) {
-            const std::string left = detail::list_tasks(*this);
+            const std::string left = detail::list_tasks(*this, !crew_ || !crew_->started());
             detail::fatal("the shutdown took longer than its limit; what still runs:\n" + left);
         }
         (void)turn(deadline);

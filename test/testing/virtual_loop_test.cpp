@@ -128,6 +128,56 @@ TEST_CASE("run gives the value, and throws what main threw") {
     REQUIRE(loop.run([]() -> task<int> { co_return 5; }) == 5); // and runs again
 }
 
+namespace {
+
+task<> innermost(channel<int> ch) {
+    auto v = co_await ch.recv();
+    static_cast<void>(v);
+}
+task<int> middle(channel<int> ch) {
+    co_await this_task::yield();
+    co_await innermost(ch);
+    co_return 1;
+}
+constexpr int line_of_innermost = __LINE__ - 8;
+constexpr int line_of_middle = line_of_innermost + 5;
+
+} // namespace
+
+TEST_CASE("a deadlock tells the chain of awaits, innermost first, through calls, timeouts and groups") {
+    std::string text;
+    try {
+        virtual_loop loop(3);
+        loop.run([]() -> task<> {
+            const channel<int> ch;
+            const auto body = [&ch](task_group& g) -> task<> {
+                g.go([&ch]() -> task<> {
+                    auto r = co_await with_deadline(time_point::max(), middle, ch);
+                    static_cast<void>(r);
+                });
+                co_return;
+            };
+            co_await with_group(body);
+        });
+    } catch (const deadlock& d) {
+        text = d.what();
+    }
+    INFO(text);
+    const std::string here = std::string("    at ") + __FILE__ + ":";
+    const auto first = text.find(here + std::to_string(line_of_innermost) + " in ");
+    const auto second = text.find(here + std::to_string(line_of_middle) + " in ");
+    const auto third = text.find(here + std::to_string(line_of_middle + 16) + " in ");
+    REQUIRE(first != std::string::npos);
+    REQUIRE(second != std::string::npos);
+    REQUIRE(third != std::string::npos);
+    CHECK(first < second);
+    CHECK(second < third);
+    CHECK(text.find(here + std::to_string(line_of_middle + 21) + " in ") != std::string::npos); // the group's
+    CHECK(text.find("innermost(") < second);
+    CHECK(text.find("middle(") < third);
+    CHECK(text.find("Frame*") == std::string::npos); // g++'s own name
+}
+
 TEST_CASE("a deadlock lists every task, where it was started and what it waits for") {
     const std::size_t before = frame_pool::live();
     std::string text;
@@ -163,6 +213,10 @@ TEST_CASE("a deadlock lists every task, where it was started and what it waits f
     CHECK(text.find("\"stuck receiver\" started at ") != std::string::npos);
     CHECK(text.find("virtual_loop_test.cpp:" + std::to_string(line + 6)) != std::string::npos);
     CHECK(text.find("waits for recv on a rendezvous channel") != std::string::npos);
+    // Each task's own await.
+    for (const int at : {8, 15, 18})
+        CHECK(text.find("    at " + std::string(__FILE__) + ":" + std::to_string(line + at) + " in ") !=
+              std::string::npos);
     CHECK(text.find("send on a channel of 1") != std::string::npos);
     REQUIRE(frame_pool::live() == before);
 }

@@ -33,7 +33,7 @@ protected:
         try {
             if constexpr (is_task<std::remove_cvref_t<returned>>) {
                 frame_ = call().release();
-                frame_.promise().attach(task, &caller(), true);
+                frame_.promise().attach(task, &link(), true);
                 frame_.promise().resume_next();
                 return true;
             } else if constexpr (std::is_void_v<returned>) {

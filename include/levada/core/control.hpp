@@ -18,6 +18,7 @@
 #include <string>
 #include <system_error>
 
+#include <levada/base/await_site.hpp>
 #include <levada/base/executor.hpp>
 #include <levada/base/park.hpp>
 #include <levada/cancel/node.hpp>
@@ -69,7 +70,7 @@ enum class handle_state : std::uint8_t {
 class control : public task_node {
 public:
     control(executor* home, const std::source_location& where) noexcept
-        : task_node(home), parked_on_(nullptr), leaf_(), where_(where) {}
+        : task_node(home), parked_on_(nullptr), leaf_(), started_at_(where) {}
 
     void run() noexcept final;
     /// Hangs the new task below a node and makes it ready.
@@ -131,7 +132,14 @@ public:
     /// The handle goes: the task is cancelled, or left to itself.
     void drop_handle(bool detach) noexcept;
 
-    [[nodiscard]] const std::source_location& where() const noexcept { return where_; }
+    [[nodiscard]] std::source_location where() const noexcept { return started_at_.where(); }
+    /// Notes where its leaf is about to await, on the task's own thread.
+    void awaits_at(await_site at) noexcept { awaits_at_ = at; }
+    [[nodiscard]] await_site awaits_at() const noexcept { return awaits_at_; }
+    /// The frame that awaits what it is parked on, null where there is none; call it while no task runs.
+    [[nodiscard]] frame_handle leaf() const noexcept {
+        return state() == park_state::parked ? leaf_ : frame_handle();
+    }
     [[nodiscard]] std::string name() const;
     void set_name(std::string name);
     /// What it is parked on; call it while no task runs.
@@ -184,16 +192,24 @@ private:
         frame_handle leaf_;
         std::exception_ptr exception_; // once a frame has failed, until somebody takes it
     };
-    std::source_location where_;
+    await_site started_at_;
+    await_site awaits_at_;
 };
 
 /// The task that runs on this thread, or terminates with "`what` outside of a task".
 [[nodiscard]] control& current_task(const char* what) noexcept;
 
+/// What a frame knows of the one that awaits it. It lies in that one.
+struct await_link {
+    promise_base* frame = nullptr;
+    await_site at;
+};
+
 /// A boundary: a place in a frame where unwinding can stop. It lies in the awaiting frame.
 class boundary {
 public:
-    [[nodiscard]] promise_base& caller() const noexcept { return *caller_; }
+    [[nodiscard]] promise_base& caller() const noexcept { return *link_.frame; }
+    [[nodiscard]] const await_link& link() const noexcept { return link_; }
     [[nodiscard]] scope_node& node() const noexcept { return *node_; }
     [[nodiscard]] bool told_before() const noexcept { return told_before_; }
     /// After a wait for the tasks of a body that was done: whether a cancel ended them.
@@ -213,7 +229,7 @@ protected:
 
 private:
     friend class control;
-    promise_base* caller_ = nullptr;
+    await_link link_;
     scope_node* node_ = nullptr;
     bool told_before_ = false;
 };

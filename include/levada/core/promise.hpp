@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -92,15 +93,17 @@ public:
 
     template <class Op>
         requires std::is_base_of_v<awaitable_tag, std::remove_cvref_t<Op>>
-    operation_awaiter<std::remove_reference_t<Op>> await_transform(Op&& op) const noexcept {
+    operation_awaiter<std::remove_reference_t<Op>> await_transform(
+        Op&& op, const void* at = LEVADA_INTERNAL_HERE) const noexcept {
+        task_->awaits_at(await_site(at));
         static_assert(!std::is_lvalue_reference_v<Op>,
                       "await an operation in the expression that made it, as in co_await ch.recv()");
         return operation_awaiter<std::remove_reference_t<Op>>(op);
     }
     template <class T>
-    task_awaiter<T> await_transform(task<T>&& t) const noexcept;
+    task_awaiter<T> await_transform(task<T>&& t, const void* at = LEVADA_INTERNAL_HERE) const noexcept;
     template <class T>
-    task_awaiter<T> await_transform(task<T>& t) const noexcept;
+    task_awaiter<T> await_transform(task<T>& t, const void* at = LEVADA_INTERNAL_HERE) const noexcept;
 
     /// What needed no waiting has given its result already; it may be awaited all the same.
     template <class T>
@@ -113,12 +116,16 @@ public:
     [[nodiscard]] frame_handle frame() noexcept { return frame_handle::from_promise(*this); }
     /// The frame that awaits this one; null at the root.
     [[nodiscard]] promise_base* awaiting() const noexcept {
-        return reinterpret_cast<promise_base*>(awaiting_ & ~bits);
+        const await_link* const l = link();
+        return l ? l->frame : nullptr;
+    }
+    [[nodiscard]] const await_link* link() const noexcept {
+        return reinterpret_cast<const await_link*>(awaiting_ & ~bits);
     }
     [[nodiscard]] bool failed() const noexcept { return (awaiting_ & failed_bit) != 0; }
 
-    /// Makes this the frame that `awaiting` waits for; `body` if it is a boundary's, or the root.
-    void attach(control& task, promise_base* awaiting, bool body) noexcept {
+    /// Makes this the frame that the one of `awaiting` waits for; `body` if it is a boundary's, or the root.
+    void attach(control& task, const await_link* awaiting, bool body) noexcept {
         task_ = &task;
         awaiting_ = reinterpret_cast<std::uintptr_t>(awaiting) | (body ? body_bit : 0);
     }
@@ -150,7 +157,7 @@ private:
     control* task_ = nullptr;
     std::uintptr_t awaiting_ = 0;
 };
-static_assert(alignof(promise_base) >= 4);
+static_assert(alignof(await_link) >= 4);
 
 /// Where a value waits in a promise or a control block. Types of extended alignment are boxed, so that every
 /// promise lies at the same distance from its frame.

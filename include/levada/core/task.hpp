@@ -83,27 +83,30 @@ private:
 template <class T>
 class task_awaiter {
 public:
-    explicit task_awaiter(std::coroutine_handle<promise<T>> h) noexcept : frame_(h) {}
+    task_awaiter(std::coroutine_handle<promise<T>> h, await_site at) noexcept
+        : frame_(h), link_{nullptr, at} {}
     bool await_ready() const noexcept { return false; }
     template <class P>
-    void await_suspend(std::coroutine_handle<P> h) const noexcept {
+    void await_suspend(std::coroutine_handle<P> h) noexcept {
         promise_base& parent = h.promise();
-        frame_.promise().attach(parent.owner(), &parent, false);
+        link_.frame = &parent;
+        frame_.promise().attach(parent.owner(), &link_, false);
         frame_.promise().resume_next();
     }
     T await_resume() const { return frame_owner<T>(frame_).take(); }
 
 private:
     std::coroutine_handle<promise<T>> frame_;
+    await_link link_;
 };
 
 template <class T>
-task_awaiter<T> promise_base::await_transform(levada::task<T>&& t) const noexcept {
-    return task_awaiter<T>(t.release());
+task_awaiter<T> promise_base::await_transform(levada::task<T>&& t, const void* at) const noexcept {
+    return task_awaiter<T>(t.release(), await_site(at));
 }
 template <class T>
-task_awaiter<T> promise_base::await_transform(levada::task<T>& t) const noexcept {
-    return task_awaiter<T>(t.release());
+task_awaiter<T> promise_base::await_transform(levada::task<T>& t, const void* at) const noexcept {
+    return task_awaiter<T>(t.release(), await_site(at));
 }
 
 } // namespace detail
