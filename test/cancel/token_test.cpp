@@ -160,9 +160,9 @@ TEST_CASE("the last token of a long chain frees it without growing the stack") {
 }
 
 TEST_TASK("a deadline fires with the reason timed_out, and reaches the children") {
+    const time_point begin = now();
     cancel_source top(5ms);
     cancel_source child(top.token());
-    const time_point begin = now();
     const std::error_code why = co_await child.token().done();
     REQUIRE(why == errc::timed_out);
     REQUIRE(now() - begin >= 5ms);
