@@ -54,6 +54,14 @@ std::string choices(std::uint64_t seed) {
     return taken;
 }
 
+/// How a report names an await of this file.
+std::string await_at(int line) {
+    std::string s = "    at " __FILE__ ":";
+    s += std::to_string(line);
+    s += " in ";
+    return s;
+}
+
 } // namespace
 
 TEST_CASE("the same seed gives the same order, and others give others") {
@@ -163,16 +171,15 @@ TEST_CASE("a deadlock tells the chain of awaits, innermost first, through calls,
         text = d.what();
     }
     INFO(text);
-    const std::string here = std::string("    at ") + __FILE__ + ":";
-    const auto first = text.find(here + std::to_string(line_of_innermost) + " in ");
-    const auto second = text.find(here + std::to_string(line_of_middle) + " in ");
-    const auto third = text.find(here + std::to_string(line_of_middle + 16) + " in ");
+    const auto first = text.find(await_at(line_of_innermost));
+    const auto second = text.find(await_at(line_of_middle));
+    const auto third = text.find(await_at(line_of_middle + 16));
     REQUIRE(first != std::string::npos);
     REQUIRE(second != std::string::npos);
     REQUIRE(third != std::string::npos);
     CHECK(first < second);
     CHECK(second < third);
-    CHECK(text.find(here + std::to_string(line_of_middle + 21) + " in ") != std::string::npos); // the group's
+    CHECK(text.find(await_at(line_of_middle + 21)) != std::string::npos); // the group's
     CHECK(text.find("innermost(") < second);
     CHECK(text.find("middle(") < third);
     CHECK(text.find("Frame*") == std::string::npos); // g++'s own name
@@ -214,9 +221,7 @@ TEST_CASE("a deadlock lists every task, where it was started and what it waits f
     CHECK(text.find("virtual_loop_test.cpp:" + std::to_string(line + 6)) != std::string::npos);
     CHECK(text.find("waits for recv on a rendezvous channel") != std::string::npos);
     // Each task's own await.
-    for (const int at : {8, 15, 18})
-        CHECK(text.find("    at " + std::string(__FILE__) + ":" + std::to_string(line + at) + " in ") !=
-              std::string::npos);
+    for (const int at : {8, 15, 18}) CHECK(text.find(await_at(line + at)) != std::string::npos);
     CHECK(text.find("send on a channel of 1") != std::string::npos);
     REQUIRE(frame_pool::live() == before);
 }
