@@ -10,6 +10,15 @@
 #include <levada/cancel/callback.hpp>
 
 namespace levada::detail {
+namespace {
+
+// Claims the task whose leaf this is, a tree_waiter.
+void wake(tree_entry& leaf, work_list& ready) noexcept {
+    arm& a = static_cast<tree_waiter&>(leaf).target;
+    (void)a.who->claim(a.index, ready);
+}
+
+} // namespace
 
 void after_unlock::run() noexcept {
     post_all(ready);
@@ -54,11 +63,7 @@ bool cancel_node::cancel(std::error_code why) noexcept {
         tree_entry& child = *below;
         below = children_.next(child);
         switch (child.kind) {
-            case node_kind::on_cancel: {
-                arm& a = static_cast<tree_waiter&>(child).target;
-                (void)a.who->claim(a.index, todo.ready);
-                break;
-            }
+            case node_kind::on_cancel: wake(child, todo.ready); break;
             case node_kind::callback: {
                 auto& c = static_cast<callback_entry&>(child);
                 at->children_.erase(child);
@@ -166,9 +171,7 @@ bool cancel_node::one_less(after_unlock& todo, bool cancelled_task) noexcept {
     }
     live_.store(left & cut, std::memory_order_release);
     for (tree_entry* e = children_.front(); e; e = children_.next(*e)) {
-        if (e->kind != node_kind::on_idle) continue;
-        arm& a = static_cast<tree_waiter*>(e)->target;
-        (void)a.who->claim(a.index, todo.ready);
+        if (e->kind == node_kind::on_idle) wake(*e, todo.ready);
     }
     if (left & awaited)
         todo.ready.push(kind == node_kind::task ? static_cast<task_node&>(*this)
@@ -256,10 +259,7 @@ void source_node::wake_shards(work_list& ready) noexcept {
     wait_shard* const all = shards_.load(std::memory_order_relaxed); // made under the lock, which we hold
     for (unsigned i = 0; all && i < shards; ++i) {
         lock_guard guard(all[i].guard);
-        for (tree_entry* e = all[i].waiters.front(); e; e = all[i].waiters.next(*e)) {
-            arm& a = static_cast<tree_waiter*>(e)->target;
-            (void)a.who->claim(a.index, ready);
-        }
+        for (tree_entry* e = all[i].waiters.front(); e; e = all[i].waiters.next(*e)) wake(*e, ready);
     }
 }
 
@@ -310,8 +310,7 @@ bool cancel_node::fire_end(after_unlock& todo) noexcept {
     bool more = false;
     for (tree_entry* e = children_.front(); e; e = children_.next(*e)) {
         if (e->kind == node_kind::on_end) {
-            arm& a = static_cast<tree_waiter*>(e)->target;
-            (void)a.who->claim(a.index, todo.ready);
+            wake(*e, todo.ready);
         } else {
             more = true;
         }
