@@ -123,11 +123,21 @@ void cancel_node::adopt(cancel_node& child) noexcept {
 void cancel_node::adopt_task(cancel_node& child) noexcept {
     ref();
     child.parent = this;
-    lock_guard guard(lock_);
-    if (marked_.load(std::memory_order_relaxed)) child.mark({reason_value_, *reason_category_});
-    child.counted_.store(true, std::memory_order_relaxed);
-    children_.insert(child);
-    live_.store(live_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    bool first = false;
+    {
+        lock_guard guard(lock_);
+        if (marked_.load(std::memory_order_relaxed)) child.mark({reason_value_, *reason_category_});
+        child.counted_.store(true, std::memory_order_relaxed);
+        children_.insert(child);
+        std::uint32_t n = live_.load(std::memory_order_relaxed) + 1;
+        if (n == 1 && kind == node_kind::source && static_cast<source_node*>(this)->local_root_) {
+            first = true;
+            n |= lingers;
+            ref(); // for whoever takes the last task from the count
+        }
+        live_.store(n, std::memory_order_relaxed);
+    }
+    if (first) parent->count(); // before the task can run, and end
 }
 
 void cancel_node::leave() noexcept {
@@ -150,8 +160,17 @@ void cancel_node::count() noexcept {
 }
 
 void cancel_node::uncount(after_unlock& todo, bool cancelled_task) noexcept {
-    // A region, or a task, that lingered for its last task ends with it: one less in what counted it.
-    for (cancel_node* n = this; n->one_less(todo, cancelled_task);) {
+    if (one_less(todo, cancelled_task)) uncount_above(this, todo, cancelled_task);
+}
+
+void cancel_node::uncount_child(cancel_node& child, after_unlock& todo, bool cancelled_task) noexcept {
+    if (one_less(todo, cancelled_task, &child)) uncount_above(this, todo, cancelled_task);
+    unref(); // the child's
+}
+
+// A region, or a task, that lingered for its last task ends with it: one less in what counted it.
+void cancel_node::uncount_above(cancel_node* n, after_unlock& todo, bool cancelled_task) noexcept {
+    do {
         if (n->kind == node_kind::task) {
             n = n->take_counted() ? n->parent : &static_cast<task_node*>(n)->home()->root();
         } else {
@@ -159,11 +178,15 @@ void cancel_node::uncount(after_unlock& todo, bool cancelled_task) noexcept {
             n->unref();
             n = outer;
         }
-    }
+    } while (n->one_less(todo, cancelled_task));
 }
 
-bool cancel_node::one_less(after_unlock& todo, bool cancelled_task) noexcept {
+bool cancel_node::one_less(after_unlock& todo, bool cancelled_task, cancel_node* gone) noexcept {
     lock_guard guard(lock_);
+    if (gone) {
+        children_.erase(*gone);
+        gone->parent = nullptr; // a walk that stands there or below reads it under our lock
+    }
     const std::uint32_t left = (live_.load(std::memory_order_relaxed) - 1) | (cancelled_task ? cut : 0);
     if ((left & counted) != 0) {
         live_.store(left, std::memory_order_release);
@@ -305,15 +328,19 @@ bool cancel_node::end_alone(bool cancelled_task) noexcept {
     return true;
 }
 
-bool cancel_node::fire_end(after_unlock& todo) noexcept {
+cancel_node::hanging cancel_node::fire_end(after_unlock& todo) noexcept {
     lock_guard guard(lock_);
-    bool more = false;
+    hanging more = hanging::nothing;
     for (tree_entry* e = children_.front(); e; e = children_.next(*e)) {
         if (e->kind == node_kind::on_end) {
             wake(*e, todo.ready);
         } else {
-            more = true;
+            more = hanging::entries;
         }
+    }
+    if (const std::uint32_t n = live_.load(std::memory_order_relaxed); (n & counted) != 0) {
+        live_.store(n | lingers, std::memory_order_release);
+        more = hanging::tasks;
     }
     return more;
 }
@@ -368,6 +395,12 @@ void scope_node::close() noexcept {
 }
 
 source_node* source_node::make() { return ::new (frame_pool::allocate(sizeof(source_node))) source_node; }
+
+source_node& source_node::make_local_root() {
+    source_node* made = make();
+    made->local_root_ = true;
+    return *made;
+}
 
 void source_node::arm_deadline() noexcept {
     executor* here = executor::current();

@@ -2,23 +2,33 @@
 
 namespace levada {
 
-executor::executor() noexcept : root_(detail::source_node::make()) {
+executor::executor() noexcept : root_(detail::source_node::make()), local_root_(root_) {
     seed(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
 }
 
 executor::~executor() {
     timers_.drop_all(); // of sources that outlive the loop
-    root_->unref();
+    drop_roots();
 }
 
-void executor::share_root(executor& other) noexcept {
+void executor::share_root(executor& other) {
+    detail::source_node& local = detail::source_node::make_local_root();
     other.root_->ref();
-    std::exchange(root_, other.root_)->unref();
+    other.root_->adopt(local);
+    drop_roots();
+    root_ = other.root_;
+    local_root_ = &local;
 }
 
 void executor::renew_root() {
     detail::cancel_node* fresh = detail::source_node::make();
-    std::exchange(root_, fresh)->unref();
+    drop_roots();
+    root_ = local_root_ = fresh;
+}
+
+void executor::drop_roots() noexcept {
+    if (local_root_ != root_) local_root_->unref();
+    root_->unref();
 }
 
 namespace detail {

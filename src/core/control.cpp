@@ -240,17 +240,16 @@ void control::end() noexcept {
         unref();
         return;
     }
-    const bool more = fire_end(todo);
-    // With tasks that it started and nobody has joined, it counts on until the last of them has ended: those
-    // who wait for this one before they unwind, and the loop's shutdown, wait for them too.
-    bool mine = true;
-    if (!linger()) {
-        mine = take_counted();
-        (mine ? *parent : home()->root()).uncount(todo, was_cancelled);
+    // What hangs below still (tasks that were detached, tokens) keeps its way to the tokens above. With tasks
+    // that it started and nobody has joined, it counts on until the last of them has ended: those who wait
+    // for this one before they unwind, and the loop's shutdown, wait for them too.
+    const hanging more = fire_end(todo);
+    if (more != hanging::tasks) {
+        if (!take_counted())
+            home()->root().uncount(todo, was_cancelled); // who detached it may be at `parent`
+        else if (more == hanging::nothing) parent->uncount_child(*this, todo, was_cancelled);
+        else parent->uncount(todo, was_cancelled);
     }
-    // Whoever detached it may still be at `parent`, and keeps us.
-    // What hangs below still (tasks that were detached, tokens) keeps its way to the tokens above.
-    if (!more && mine) leave();
     todo.run();
     unref();
 }

@@ -1,6 +1,16 @@
 #include <support.hpp>
 
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
 #include <atomic>
+#include <cerrno>
+#include <cstddef>
 #include <thread>
 #include <vector>
 
@@ -76,4 +86,45 @@ TEST_CASE("a reference count says who was last, once") {
         for (auto& t : threads) t.join();
         REQUIRE(last == 1);
     }
+}
+
+namespace {
+
+/// From now on the kernel answers membarrier as one that does not know it.
+void take_membarrier_away() {
+    constexpr auto known = static_cast<std::uint32_t>(SYS_membarrier);
+    std::array<sock_filter, 4> program{{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, known, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    }};
+    const sock_fprog filter{program.size(), program.data()};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0 ||
+        ::syscall(SYS_membarrier, 0, 0, 0) != -1 || errno != ENOSYS)
+        std::abort();
+}
+
+} // namespace
+
+TEST_CASE("where the kernel has no membarrier, a thread that sleeps on a lock still goes on") {
+    auto d = test_support::run_to_death([] {
+        take_membarrier_away();
+        lock l;
+        long count = 0;
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 4; ++t)
+            threads.emplace_back([&] {
+                for (int i = 0; i < 50; ++i) {
+                    lock_guard guard(l);
+                    for (int n = 0; n < 100; ++n)
+                        std::this_thread::yield(); // for long: the others go to sleep
+                    ++count;
+                }
+            });
+        for (auto& t : threads) t.join();
+        if (count != 200) std::abort();
+    });
+    REQUIRE(!d.aborted);
 }

@@ -136,10 +136,13 @@ public:
     [[nodiscard]] detail::work_list* direct_start() const noexcept { return direct_start_; }
     /// What the thread that runs this loop is running; null while none does.
     [[nodiscard]] detail::thread_context* context() const noexcept { return context_; }
-    /// The root of all tasks and tokens that live here; `go` hangs its tasks on it.
+    /// The root of all tasks and tokens that live here, and on the loops that share it.
     [[nodiscard]] detail::cancel_node& root() noexcept { return *root_; }
+    /// What `go` hangs its tasks on: the root, or where loops share one, a node of this loop's own below it,
+    /// so that they do not meet at one lock.
+    [[nodiscard]] detail::cancel_node& local_root() noexcept { return *local_root_; }
     /// For loops that work together: takes the root of `other`. Before anything lives here.
-    void share_root(executor& other) noexcept;
+    void share_root(executor& other);
     /// Whether both are loops of one runtime, or the same.
     [[nodiscard]] bool works_with(const executor& other) const noexcept { return root_ == other.root_; }
 
@@ -154,12 +157,15 @@ protected:
 
 private:
     friend class detail::enter_executor;
+    void drop_roots() noexcept;
+
     detail::work_list* direct_ = nullptr;
     detail::work_list* direct_start_ = nullptr;
     detail::thread_context* context_ = nullptr;
     detail::timer_queue timers_;
     std::uint64_t rng_;
     detail::cancel_node* root_;
+    detail::cancel_node* local_root_; // with a reference of its own where it is another
 };
 
 namespace detail {

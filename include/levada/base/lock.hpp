@@ -3,6 +3,7 @@
 #include <sys/single_threaded.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace levada::detail {
@@ -18,11 +19,32 @@ inline void relax() noexcept {
 #endif
 }
 
-/// A lock of four bytes that spins briefly and then sleeps in the kernel.
+/// How many threads sleep on locks, or are about to, by the address of the lock. Apart from the locks, since
+/// who has let go of one may not touch it any more: the next holder may destroy it.
+class lock_sleepers {
+public:
+    [[nodiscard]] static std::atomic<std::uint32_t>& on(const void* lock) noexcept {
+        return table[(reinterpret_cast<std::uintptr_t>(lock) / 64) % size];
+    }
+
+private:
+    static constexpr std::size_t size = 64;
+    static std::atomic<std::uint32_t> table[size];
+};
+
+/// A lock of four bytes that spins briefly and then sleeps in the kernel. Its release is a plain store.
 ///
-/// Legal values of the word: 0 free, 1 held, 2 held and somebody may sleep on it.
+/// Invariants:
+/// 1. The word goes from 0 to 1 by an exchange that gave 0: who made it holds the lock, and alone stores 0.
+/// 2. Who is about to sleep counts itself among the sleepers, has all threads of the process pass a barrier
+///    (membarrier), and only then tries again; the kernel puts it to sleep only while the word is 1. The
+///    releaser stores the word, then loads the count. If its load came before that barrier, its store was
+///    seen by the try; if after it, it sees the sleeper and wakes one. Where the kernel has no such barrier,
+///    sleepers look again every millisecond.
+/// 3. A sleeper counts until it has the lock; then its own release wakes the next.
+///
 /// While the process has one thread, lock and unlock are plain stores to the same word: a lock that is held
-/// when the first thread starts is seen as held by that thread, and is let go with an atomic exchange.
+/// when the first thread starts is seen as held by that thread.
 class lock {
 public:
     void acquire() noexcept {
@@ -34,15 +56,17 @@ public:
             word_.store(1, std::memory_order_relaxed);
             return true;
         }
-        std::uint32_t free = 0;
-        return word_.compare_exchange_strong(free, 1, std::memory_order_acquire, std::memory_order_relaxed);
+        return word_.exchange(1, std::memory_order_acquire) == 0;
     }
     void release() noexcept {
         if (single_threaded()) [[likely]] {
             word_.store(0, std::memory_order_relaxed);
             return;
         }
-        if (word_.exchange(0, std::memory_order_release) == 2) wake();
+        word_.store(0, std::memory_order_release);
+        std::atomic_signal_fence(std::memory_order_seq_cst); // the compiler keeps the two in this order
+        if (lock_sleepers::on(this).load(std::memory_order_relaxed) != 0) [[unlikely]]
+            wake();
     }
 
 private:

@@ -96,6 +96,8 @@ public:
     /// One live task more, and one less; the last one wakes who waits for `live() == 0`.
     void count() noexcept;
     void uncount(after_unlock& todo, bool cancelled_task = false) noexcept;
+    /// One live task less, and `child` hangs here no more.
+    void uncount_child(cancel_node& child, after_unlock& todo, bool cancelled_task) noexcept;
 
     /// A reference for a waiter on this node, from where its thread does not meet others; and its end.
     void hold(tree_waiter& w) noexcept {
@@ -115,8 +117,10 @@ public:
     /// All that the end of a task has to do, while the process has one thread, in the usual case: nothing
     /// hangs below it, and nobody waits for the last task of its parent. Else false, and nothing was done.
     [[nodiscard]] bool end_alone(bool cancelled_task) noexcept;
-    /// Wakes the `on_end` leaves. True when something else still hangs below.
-    [[nodiscard]] bool fire_end(after_unlock& todo) noexcept;
+    enum class hanging : std::uint8_t { nothing, entries, tasks };
+    /// A task has ended: wakes the `on_end` leaves. Says what else still hangs below; with live tasks it
+    /// lingers.
+    [[nodiscard]] hanging fire_end(after_unlock& todo) noexcept;
 
     [[nodiscard]] std::uint32_t live() const noexcept {
         return live_.load(std::memory_order_acquire) & counted;
@@ -138,7 +142,7 @@ public:
 private:
     // Bits of live_, above the count.
     static constexpr std::uint32_t awaited = std::uint32_t(1) << 31; // the owner waits for the count to be 0
-    static constexpr std::uint32_t lingers = std::uint32_t(1) << 30;
+    static constexpr std::uint32_t lingers = std::uint32_t(1) << 30; // its parent counts it until that
     static constexpr std::uint32_t cut = std::uint32_t(1)
                                          << 29; // was cancelled when the awaited count became 0
     static constexpr std::uint32_t counted = cut - 1;
@@ -149,7 +153,9 @@ private:
     [[nodiscard]] cancel_node* unhook() noexcept;
     bool mark(std::error_code why) noexcept;
     void deliver(after_unlock& todo) noexcept;
-    [[nodiscard]] bool one_less(after_unlock& todo, bool cancelled_task) noexcept;
+    [[nodiscard]] bool one_less(after_unlock& todo, bool cancelled_task,
+                                cancel_node* gone = nullptr) noexcept;
+    static void uncount_above(cancel_node* lingered, after_unlock& todo, bool cancelled_task) noexcept;
 
     // Small things first: they fill the tail of tree_entry, and a parked task has to be small.
     std::atomic<bool> marked_{false};
@@ -227,6 +233,8 @@ private:
 class source_node final : public cancel_node, public timer_node {
 public:
     [[nodiscard]] static source_node* make();
+    /// One that counts as a live task of its parent while it has some: the root of one loop's tasks.
+    [[nodiscard]] static source_node& make_local_root();
 
     /// A cancel_source owns it, and does no more.
     void own() noexcept { owned_ = true; }
@@ -272,6 +280,7 @@ private:
     [[nodiscard]] wait_shard& shard_of(const tree_waiter& w) noexcept {
         return shards_.load(std::memory_order_acquire)[w.shard - 1];
     }
+    bool local_root_ = false;   // lingers whenever it has tasks
     bool owned_ = false;        // guarded by the lock, once others know the node
     std::uint8_t meetings_ = 0; // guarded by the lock
     std::atomic<wait_shard*> shards_{nullptr};

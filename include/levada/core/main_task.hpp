@@ -17,7 +17,7 @@ auto start_main(executor& loop, const std::source_location& where, F&& f, A&&...
     join_handle<started_value<F, A...>> handle(made);
     made.ref();
     made.hold_handle();
-    made.launch(loop.root());
+    made.launch(loop.local_root());
     return handle;
 }
 

@@ -135,7 +135,8 @@ template <class F, class... A>
 void go_at(const std::source_location& where, F&& f, A&&... args) {
     check_startable<F, A...>();
     executor& home = current_executor("go");
-    make_control(home, where, joined_end(), std::forward<F>(f), std::forward<A>(args)...).launch(home.root());
+    make_control(home, where, joined_end(), std::forward<F>(f), std::forward<A>(args)...)
+        .launch(home.local_root());
 }
 
 template <class F, class... A>

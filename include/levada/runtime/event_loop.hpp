@@ -93,7 +93,7 @@ private:
     void go_at(const std::source_location& where, F&& f, A&&... args) {
         detail::check_startable<F, A...>();
         detail::make_control(*this, where, detail::joined_end(), std::forward<F>(f), std::forward<A>(args)...)
-            .launch(root());
+            .launch(local_root());
     }
     template <class F, class... A>
     auto spawn_at(const std::source_location& where, F&& f, A&&... args) {
