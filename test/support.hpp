@@ -228,7 +228,7 @@ template <class T, class U>
 /// Whether a task of this handle is parked in an operation; asked on the loop that it runs on.
 template <class T>
 [[nodiscard]] bool is_parked(const levada::join_handle<T>& h) {
-    return h.shared_block().waits_for() != nullptr;
+    return h.shared_block().state() == levada::detail::park_state::parked;
 }
 
 /// Yields until the task is parked or has ended.

@@ -23,6 +23,8 @@
 #include <levada/core/when_all.hpp>
 #include <levada/core/when_any.hpp>
 #include <levada/core/with_group.hpp>
+#include <levada/debug/dump.hpp>
+#include <levada/debug/dump_on_signal.hpp>
 #include <levada/io/address.hpp>
 #include <levada/io/descriptor.hpp>
 #include <levada/io/file.hpp>

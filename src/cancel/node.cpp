@@ -73,7 +73,8 @@ bool cancel_node::cancel(std::error_code why) noexcept {
                 break;
             }
             case node_kind::on_end:
-            case node_kind::on_idle: break;
+            case node_kind::on_idle:
+            case node_kind::cursor: break;
             default: {
                 auto& n = static_cast<cancel_node&>(child);
                 n.lock_.acquire();
@@ -102,6 +103,10 @@ void task_node::cancel_park(const cancel_node& n, work_list& ready) noexcept {
         // the word as it was loaded, then `n` was the innermost node of the very park that it ends.
         auto w = load_word();
         const auto s = state_of(w);
+        if (s == park_state::looked_at) {
+            (void)word_after_look();
+            continue;
+        }
         if ((s != park_state::parked && s != park_state::arming) || current() != &n) return;
         if (exchange(w, (w & epoch_bits) | raw(park_state::cancelled))) {
             if (s == park_state::parked) ready.push(*this);
@@ -338,10 +343,10 @@ cancel_node::hanging cancel_node::fire_end(after_unlock& todo) noexcept {
             more = hanging::entries;
         }
     }
-    if (const std::uint32_t n = live_.load(std::memory_order_relaxed); (n & counted) != 0) {
-        live_.store(n | lingers, std::memory_order_release);
-        more = hanging::tasks;
-    }
+    const std::uint32_t n = live_.load(std::memory_order_relaxed);
+    if ((n & counted) != 0) more = hanging::tasks;
+    if (more == hanging::tasks) live_.store(n | lingers, std::memory_order_release);
+    else if (more == hanging::nothing) live_.store(n | unhooks, std::memory_order_release);
     return more;
 }
 

@@ -1,13 +1,48 @@
 #include <levada/cancel/token.hpp>
 
+#include <algorithm>
+
 namespace levada {
 
+/// Never destroyed: executors may outlive main.
+struct executor::registry {
+    detail::lock guard; // guards the list, and which root each has
+    executor* first = nullptr;
+
+    static registry& all() noexcept {
+        static registry* r = new registry;
+        return *r;
+    }
+};
+
+std::vector<detail::cancel_node*> executor::roots() {
+    std::vector<detail::cancel_node*> found;
+    detail::lock_guard guard(registry::all().guard);
+    for (executor* e = registry::all().first; e; e = e->next_) {
+        if (std::find(found.begin(), found.end(), e->root_) != found.end()) continue;
+        found.push_back(e->root_);
+        e->root_->ref();
+    }
+    return found;
+}
+
 executor::executor() noexcept : root_(detail::source_node::make()), local_root_(root_) {
+    {
+        registry& all = registry::all();
+        detail::lock_guard guard(all.guard);
+        next_ = all.first;
+        if (next_) next_->prev_ = this;
+        all.first = this;
+    }
     seed(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
 }
 
 executor::~executor() {
     timers_.drop_all(); // of sources that outlive the loop
+    registry& all = registry::all();
+    detail::lock_guard guard(all.guard);
+    (prev_ ? prev_->next_ : all.first) = next_;
+    if (next_) next_->prev_ = prev_;
     drop_roots();
 }
 
@@ -15,6 +50,7 @@ void executor::share_root(executor& other) {
     detail::source_node& local = detail::source_node::make_local_root();
     other.root_->ref();
     other.root_->adopt(local);
+    detail::lock_guard guard(registry::all().guard);
     drop_roots();
     root_ = other.root_;
     local_root_ = &local;
@@ -22,6 +58,7 @@ void executor::share_root(executor& other) {
 
 void executor::renew_root() {
     detail::cancel_node* fresh = detail::source_node::make();
+    detail::lock_guard guard(registry::all().guard);
     drop_roots();
     root_ = local_root_ = fresh;
 }

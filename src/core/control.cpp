@@ -50,6 +50,7 @@ void control::run() noexcept {
     executor* const outside = thread.on; // where no enter_executor has said it
     thread.on = home();
     thread.task = this;
+    here.clock = thread.clock;
     const auto leave_thread = [&thread, outside] {
         thread.on = outside;
         thread.task = nullptr;

@@ -1,5 +1,7 @@
 #include <levada/core/task_group.hpp>
 
+#include <levada/base/wake_sources.hpp>
+
 namespace levada {
 
 using detail::lock_guard;
@@ -114,6 +116,7 @@ bool detail::group_wait_op::link() noexcept {
 void detail::group_wait_op::unlink() noexcept {
     if (std::exchange(linked_, false)) group_->node_->unlink(waiter_);
 }
+void detail::group_wait_op::wakers(wake_sources& out) const { out.add_region(*group_->node_); }
 void detail::group_wait_op::take() { group_->throw_first_failure(); }
 
 detail::lock* detail::room_op::shared_lock() const noexcept { return &group_->lock_; }

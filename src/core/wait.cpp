@@ -58,6 +58,10 @@ void any_of::describe(std::string& out) const {
     out += ")";
 }
 
+void any_of::wakers(wake_sources& out) const {
+    for (const arm* a : arms()) a->wakers(out);
+}
+
 bool any_of::answer_cancel(const cancel_node& current) noexcept {
     const auto all = arms();
     for (std::size_t i = 0; i < all.size(); ++i) {

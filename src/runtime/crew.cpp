@@ -7,6 +7,7 @@
 #include <string>
 
 #include "no_signals.hpp"
+#include "ring.hpp"
 
 namespace levada::detail {
 namespace {
@@ -157,7 +158,7 @@ void crew::look_for_deadlock() noexcept {
         lock_guard guard(idle_lock_);
         if (sleepers_.size() != loops_.size() || threads_of_process() != loops_.size()) return;
         for (const auto& l : loops_)
-            if (!l->quiet()) return;
+            if (!l->quiet() || l->ring_->has_news()) return; // a signal, say, is on its way to its task
         if (anything_shared()) return;
     }
     asleep_.store(true, std::memory_order_seq_cst);

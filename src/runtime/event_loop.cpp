@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,6 +48,14 @@ constexpr int lay_out_at_once = 4;
 
 // How long a loop looks around before it sleeps: less than a sleep and a wake-up cost.
 constexpr int spins = 100;
+
+/// The loop's clock as dumps want it: some ms coarse, and cheap.
+std::uint32_t coarse_clock_ms() noexcept {
+    timespec t{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return detail::coarse_ms(
+        time_point(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)));
+}
 
 } // namespace
 
@@ -301,6 +310,7 @@ event_loop* event_loop::current() noexcept { return dynamic_cast<event_loop*>(ex
 
 // Runs what is ready, then looks at the ring and the clock; sleeps until `until` at most if nothing is.
 bool event_loop::turn(time_point until) {
+    context()->clock = coarse_clock_ms();
     (void)take_inbox();
     if (crew_ && shares_work() && !crew_->anybody_idle()) (void)give_shared(*this); // nobody wants it
     const bool did = run_ready();
@@ -411,7 +421,7 @@ bool event_loop::asleep_for_ever() const noexcept {
     // Another thread of the process might wake a task, so with others nobody can know.
     if (crew_ && crew_->asleep_for_ever()) return true;
     return detail::single_threaded() && !anything_ready() && ring_->in_flight() == 0 &&
-           next_deadline() == time_point::max();
+           next_deadline() == time_point::max() && !ring_->has_news();
 }
 
 bool event_loop::run_main(detail::control& main, duration shutdown_limit) {
@@ -444,7 +454,7 @@ void event_loop::shut_down(duration limit) {
     };
     while (anything() || (crew_ && crew_->stop() && anything())) {
         if (now() >= deadline) {
-            const std::string left = detail::list_tasks(*this, !crew_ || !crew_->started());
+            const std::string left = detail::list_tasks(*this);
             detail::fatal("the shutdown took longer than its limit; what still runs:\n" + left);
         }
         (void)turn(deadline);

@@ -120,6 +120,12 @@ void ring::cancel(ring_entry& op) noexcept {
     }
 }
 
+bool ring::has_news() const noexcept {
+    const auto& cq = ring_.cq;
+    return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
+           IO_URING_READ_ONCE(*cq.ktail) != IO_URING_READ_ONCE(*cq.khead);
+}
+
 bool ring::wants_poll() noexcept {
     return io_uring_sq_ready(&ring_) != 0 || io_uring_cq_ready(&ring_) != 0 || !waiting_.empty() ||
            (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;

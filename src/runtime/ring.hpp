@@ -31,6 +31,8 @@ public:
     void wait(time_point deadline) noexcept;
     /// Whether `poll()` has anything to do.
     [[nodiscard]] bool wants_poll() noexcept;
+    /// Whether a completion is there that its loop has not seen. *Threads*: any.
+    [[nodiscard]] bool has_news() const noexcept;
 
     /// Operations that the kernel, or our list, has; those in the background not counted.
     [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }

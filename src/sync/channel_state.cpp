@@ -2,7 +2,16 @@
 
 #include <string>
 
+#include <levada/base/wake_sources.hpp>
+#include <levada/core/control.hpp>
+
 namespace levada::detail {
+namespace {
+
+// Who waits is counted for dumps, and not for longer than this.
+constexpr std::size_t most_counted = 100;
+
+} // namespace
 
 void channel_arm::unlink() noexcept {
     if (!std::exchange(linked_, false)) return;
@@ -25,6 +34,65 @@ void channel_arm::describe(std::string& out) const {
     if (on_->capacity_ == 0) out += "rendezvous channel";
     else if (on_->capacity_ == unlimited) out += "unbounded channel";
     else out += "channel of " + std::to_string(on_->capacity_);
+    if (const std::source_location made = on_->made_at_.where(); made.line() != 0) {
+        out += " made at ";
+        out += made.file_name();
+        out += ':';
+        out += std::to_string(made.line());
+    }
+    channel_base& ch = *on_; // alive: we are linked
+    if (!ch.lock_.try_acquire()) return;
+    const auto count = [](const intrusive_list<channel_arm>& queue) {
+        std::size_t n = 0;
+        for (const channel_arm* a = queue.front(); a && n <= most_counted; a = queue.next(*a)) ++n;
+        return n > most_counted ? "more than " + std::to_string(most_counted) : std::to_string(n);
+    };
+    out += " (";
+    if (ch.capacity_ != 0) {
+        out += std::to_string(ch.buffered());
+        out += " buffered, ";
+    }
+    out += count(ch.receivers_);
+    out += " receiving, ";
+    out += count(ch.senders_);
+    out += " sending)";
+    ch.lock_.release();
+}
+
+// Only of a channel whose ends are counted, and that has no other handles, is it known who could.
+void channel_arm::wakers(wake_sources& out) const {
+    if (!on_) return; // a nil channel: nobody
+    channel_base& ch = *on_;
+    if (!ch.ends_ || !ch.lock_.try_acquire()) return out.add_others();
+    std::size_t handles = ch.ends_->count;
+    std::size_t waiting = 0;
+    for (const auto* queue : {&ch.receivers_, &ch.senders_})
+        for (const channel_arm* a = queue->front(); a && waiting <= most_counted;
+             a = queue->next(*a), ++waiting)
+            if (a->holds_) ++handles;
+    if (waiting > most_counted || ch.ghosts_ != 0 || ch.refs_.count() != handles) {
+        out.add_others();
+    } else {
+        const auto& peers = role == channel_role::receiver ? ch.ends_->senders : ch.ends_->receivers;
+        for (const end_hook* e = peers.front(); e; e = peers.next(*e)) {
+            if (e->holder) out.add(*e->holder);
+            else out.add_others();
+        }
+    }
+    ch.lock_.release();
+}
+
+void channel_base::note_end(end_hook& e, bool sender) noexcept {
+    e.holder = this_thread().task;
+    lock_guard guard(lock_);
+    (sender ? ends_->senders : ends_->receivers).insert(e);
+    ++ends_->count;
+}
+
+void channel_base::forget_end(end_hook& e, bool sender) noexcept {
+    lock_guard guard(lock_);
+    (sender ? ends_->senders : ends_->receivers).erase(e);
+    --ends_->count;
 }
 
 channel_arm* channel_base::claim_later_sender(work_list& ready) noexcept {
@@ -45,7 +113,8 @@ bool channel_base::close(std::error_code why) noexcept {
     {
         lock_guard guard(lock_);
         if (closed_.load(std::memory_order_relaxed)) return false;
-        reason_ = why;
+        reason_value_ = why.value();
+        reason_category_ = &why.category();
         closed_.store(true, std::memory_order_release);
         for (auto* queue : {&receivers_, &senders_})
             while (channel_arm* a = claim_first(*queue, ready)) {

@@ -1,6 +1,8 @@
 #include <levada/sync/mutex.hpp>
 
 #include <levada/base/fatal.hpp>
+#include <levada/base/wake_sources.hpp>
+#include <levada/core/control.hpp>
 
 namespace levada {
 
@@ -15,6 +17,7 @@ mutex::~mutex() {
 
 bool mutex::take_now() noexcept {
     if (held_) return false;
+    holder_ = detail::this_thread().task;
     return held_ = true;
 }
 
@@ -33,16 +36,36 @@ mutex_guard mutex::lock_blocking() noexcept {
     return detail::block_on(op);
 }
 
+void mutex::hand_over(detail::mutex_op& next) noexcept {
+    next.holds_ = true;
+    holder_ = next.who->is_task() ? next.who : nullptr;
+}
+
 void mutex::unlock() noexcept {
     detail::work_list ready;
     {
         lock_guard guard(queue_.guarded_by);
         if (detail::queued_arm* next = queue_.claim_first(ready))
-            static_cast<detail::mutex_op*>(next)->holds_ = true;
+            hand_over(static_cast<detail::mutex_op&>(*next));
         else held_ = false;
         // Who gets it may destroy the mutex: it is not touched after this.
     }
     detail::post_all(ready);
+}
+
+void detail::mutex_op::describe(std::string& out) const {
+    out += "mutex::lock of one made at ";
+    out += mutex_->where_.file_name();
+    out += ':';
+    out += std::to_string(mutex_->where_.line());
+}
+
+void detail::mutex_op::wakers(wake_sources& out) const {
+    class lock& l = mutex_->queue_.guarded_by;
+    if (!l.try_acquire()) return out.add_others();
+    if (mutex_->holder_) out.add(*mutex_->holder_);
+    else out.add_others();
+    l.release();
 }
 
 } // namespace levada

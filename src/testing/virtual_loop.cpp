@@ -21,6 +21,7 @@ void virtual_loop::post(work& w) noexcept { ready_.push_back(&w); }
 
 // Runs one ready task, or moves the clock. False when neither is possible.
 bool virtual_loop::step() {
+    context()->clock = detail::coarse_ms(now_);
     if (!ready_.empty()) {
         std::swap(ready_[random(static_cast<std::uint32_t>(ready_.size()))], ready_.back());
         work* w = ready_.back();

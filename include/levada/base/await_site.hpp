@@ -20,6 +20,7 @@ public:
         : low_(static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(p))) {}
     /// The place; one of line 0 where there is none, or its library is not loaded any more.
     [[nodiscard]] std::source_location where() const noexcept;
+    [[nodiscard]] std::uint32_t low() const noexcept { return low_; }
 
 private:
     std::uint32_t low_ = 0;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <vector>
 
 #include <levada/base/clock.hpp>
 #include <levada/base/timer_queue.hpp>
@@ -74,7 +76,14 @@ struct thread_context {
     executor* on = nullptr;
     control* task = nullptr;
     std::uint64_t operations = 0; // that tasks have done on this thread: tells loops how fine their work is
+    std::uint32_t clock = 0;      // the loop's, in ms, as of its last turn
 };
+
+/// A time for dumps: it wraps after 49 days.
+[[nodiscard]] inline std::uint32_t coarse_ms(time_point t) noexcept {
+    return static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
+}
 
 /// Never inlined: compilers cache the address of a thread-local across suspensions.
 [[nodiscard]] thread_context& this_thread() noexcept;
@@ -141,6 +150,9 @@ public:
     /// What `go` hangs its tasks on: the root, or where loops share one, a node of this loop's own below it,
     /// so that they do not meet at one lock.
     [[nodiscard]] detail::cancel_node& local_root() noexcept { return *local_root_; }
+    /// The roots of all executors of the process, each once, with a reference that the caller drops.
+    /// *Threads*: any.
+    [[nodiscard]] static std::vector<detail::cancel_node*> roots();
     /// For loops that work together: takes the root of `other`. Before anything lives here.
     void share_root(executor& other);
     /// Whether both are loops of one runtime, or the same.
@@ -157,6 +169,7 @@ protected:
 
 private:
     friend class detail::enter_executor;
+    struct registry; // of all executors: dumps go over them
     void drop_roots() noexcept;
 
     detail::work_list* direct_ = nullptr;
@@ -164,7 +177,9 @@ private:
     detail::thread_context* context_ = nullptr;
     detail::timer_queue timers_;
     std::uint64_t rng_;
-    detail::cancel_node* root_;
+    executor* next_ = nullptr; // in the registry, as prev_
+    executor* prev_ = nullptr;
+    detail::cancel_node* root_;       // changed under the registry's lock
     detail::cancel_node* local_root_; // with a reference of its own where it is another
 };
 
@@ -174,7 +189,7 @@ namespace detail {
 class [[nodiscard]] enter_executor {
 public:
     explicit enter_executor(executor& on) noexcept : on_(on), saved_(this_thread()) {
-        this_thread() = {&on, nullptr, 0};
+        this_thread() = {&on, nullptr, 0, coarse_ms(on.now())};
         on.context_ = &this_thread();
     }
     ~enter_executor() {

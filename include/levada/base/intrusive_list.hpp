@@ -63,6 +63,15 @@ public:
         if (head_) head_->prev = &node;
         head_ = &node;
     }
+    /// Behind one that is in it.
+    void insert_after(T& before, T& item) noexcept {
+        list_hook& node = item;
+        list_hook& left = before;
+        node.prev = &left;
+        node.next = left.next;
+        if (node.next) node.next->prev = &node;
+        left.next = &node;
+    }
     void erase(T& item) noexcept {
         list_hook& node = item;
         (node.prev ? node.prev->next : head_) = node.next;

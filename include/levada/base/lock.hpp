@@ -122,6 +122,7 @@ public:
         }
         return n_.fetch_sub(1, std::memory_order_acq_rel) == 1;
     }
+    [[nodiscard]] std::uint32_t count() const noexcept { return n_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool unique() const noexcept { return n_.load(std::memory_order_acquire) == 1; }
 
 private:

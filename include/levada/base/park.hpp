@@ -11,6 +11,9 @@
 // 4. Peers reach an operation only under the lock of what it is linked to; the operation is unlinked under
 //    that lock before its frame goes. So an epoch need be compared only by those who hold no such lock:
 //    cancellers.
+// 5. Who looks at what a task is parked on, for a dump, changes `parked` to `looked_at` and back. Meanwhile
+//    nobody can claim it, so the operation and the frames stay; whoever wants to claim it waits. The one who
+//    looks takes no lock meanwhile, since the one who waits may hold it.
 
 #include <atomic>
 #include <cstdint>
@@ -25,6 +28,7 @@ enum class park_state : std::uint8_t {
     running,   // runs, or is ready to; once it has parked and was claimed, the word stays `claimed` instead
     arming,    // links its operations; may be claimed, by one who then does not post it
     parked,    // waits; may be claimed
+    looked_at, // is parked, and read by another thread for a moment; may be claimed after that
     claimed,   // an operation completed; `winner` says which arm
     cancelled, // a cancel came first
     ended,
@@ -55,6 +59,8 @@ public:
     void unbind() noexcept { untie(bound); }
     void pin() noexcept { tie(pinned); }
     void unpin() noexcept { untie(pinned); }
+    /// A task, and no plain thread in a blocking call.
+    [[nodiscard]] virtual bool is_task() const noexcept { return false; }
     [[nodiscard]] bool is_pinned() const noexcept {
         return (home_.load(std::memory_order_relaxed) & pinned) != 0;
     }
@@ -105,7 +111,11 @@ public:
         auto w = word_.load(std::memory_order_relaxed);
         for (;;) {
             const auto s = state_of(w);
-            if (s != park_state::parked && s != park_state::arming) return claim_result::lost;
+            if (s != park_state::parked && s != park_state::arming) {
+                if (s != park_state::looked_at) return claim_result::lost;
+                w = word_after_look();
+                continue;
+            }
             if (exchange(w, claimed_by(w, arm)))
                 return s == park_state::parked ? claim_result::won : claim_result::won_early;
         }
@@ -117,8 +127,18 @@ public:
         return c != claim_result::lost;
     }
 
+    /// Begins to look at what it is parked on, unless it is not. Then `end_look`, soon.
+    [[nodiscard]] bool begin_look() noexcept;
+    void end_look() noexcept;
+    /// Tells one park of it from the next.
+    [[nodiscard]] std::uint32_t epoch() const noexcept {
+        return static_cast<std::uint32_t>(word_.load(std::memory_order_acquire) >> 32);
+    }
+
 protected:
     ~parker() = default;
+    /// The word, once nobody looks at this any more.
+    [[nodiscard]] std::uint64_t word_after_look() const noexcept;
 
     static constexpr std::uint64_t epoch_bits = ~std::uint64_t(0xffffffff);
     static constexpr std::uint32_t max_arm = 0xffffff;
@@ -168,13 +188,19 @@ private:
     }
     bool swap_state(park_state from, park_state to) noexcept {
         auto w = word_.load(std::memory_order_relaxed);
-        if (state_of(w) != from) return false;
+        if (state_of(w) != from) {
+            if (state_of(w) != park_state::looked_at) return false;
+            w = word_after_look();
+            if (state_of(w) != from) return false;
+        }
         const auto next = (w & ~std::uint64_t(0xff)) | raw(to);
         if (single_threaded()) [[likely]] {
             word_.store(next, std::memory_order_relaxed);
             return true;
         }
-        return word_.compare_exchange_strong(w, next, std::memory_order_seq_cst, std::memory_order_relaxed);
+        // Where it fails, the word was claimed, or is being looked at.
+        return word_.compare_exchange_strong(w, next, std::memory_order_seq_cst, std::memory_order_relaxed) ||
+               (state_of(w) == park_state::looked_at && swap_state(from, to));
     }
 
     std::atomic<std::uint64_t> word_{0}; // epoch:32 arm:24 state:8
@@ -204,9 +230,13 @@ inline void post_all(work_list& ready) noexcept {
 
 class cancel_node;
 
+class wake_sources;
+
 /// What a task is parked on. It lies in the frame that awaits it.
 class operation {
 public:
+    /// When its task parked on it, in ms of its loop's clock.
+    std::uint32_t since; // set before the park is published
     /// A cancel came first: take the operation back, on the task's own thread. False while a kernel has to
     /// answer: then the task is posted when it has, and this is called again.
     [[nodiscard]] virtual bool withdraw() noexcept = 0;
@@ -218,11 +248,14 @@ public:
     /// Whether arm `winner`, which was claimed, is such an answer: it waited for the token that cancels the
     /// task.
     [[nodiscard]] virtual bool answered_cancel(std::uint32_t, const cancel_node&) noexcept { return false; }
-    /// What it waits for, in a few words, for dumps.
+    /// What it waits for, in a few words, for dumps. While its task is parked, and may be looked at by
+    /// another thread: so it reads what does not change meanwhile, and where it wants a lock, only tries.
     virtual void describe(std::string& out) const = 0;
+    /// Who could complete it, for the search for deadlocks; likewise.
+    virtual void wakers(wake_sources& out) const;
 
 protected:
-    operation() = default;
+    operation() noexcept {}
     ~operation() = default;
 };
 
@@ -230,8 +263,8 @@ protected:
 class arm : public operation {
 public:
     arm() noexcept {}
-    parker* who; // both are set before it is linked
-    std::uint32_t index;
+    std::uint32_t index; // both are set before it is linked
+    parker* who;
 
     /// The lock that guards what this arm waits for, if it takes part in the common lock order. An arm that
     /// takes something when it commits (a value, a place, a lock) has one, so that it is not found ready

@@ -38,6 +38,7 @@ enum class node_kind : std::uint8_t {
     on_cancel, // a leaf: wakes when its parent is marked
     on_end,    // a leaf: wakes when its parent, a task, has ended
     on_idle,   // a leaf: wakes when its parent has no live tasks
+    cursor,    // a leaf: where a tree_walk stands
 };
 
 class cancel_node;
@@ -67,6 +68,8 @@ struct after_unlock {
 };
 
 class cancel_node : public tree_entry {
+    friend class tree_walk;
+
 public:
     explicit cancel_node(node_kind k) noexcept : tree_entry(k) {}
     cancel_node(const cancel_node&) = delete;
@@ -134,7 +137,12 @@ public:
     [[nodiscard]] bool linger() noexcept;
 
     [[nodiscard]] lock& mutex() noexcept { return lock_; }
+    // With the lock held:
     [[nodiscard]] const intrusive_bag<tree_entry>& children() const noexcept { return children_; }
+    /// Whether its owner waits for its last task: then nothing but the end of that wakes the owner.
+    [[nodiscard]] bool is_awaited() const noexcept {
+        return (live_.load(std::memory_order_relaxed) & awaited) != 0;
+    }
 
     /// Whether the parent counts this task as live; the one who clears it uncounts.
     [[nodiscard]] bool take_counted() noexcept { return exchange_flag(counted_, false); }
@@ -145,7 +153,9 @@ private:
     static constexpr std::uint32_t lingers = std::uint32_t(1) << 30; // its parent counts it until that
     static constexpr std::uint32_t cut = std::uint32_t(1)
                                          << 29; // was cancelled when the awaited count became 0
-    static constexpr std::uint32_t counted = cut - 1;
+    static constexpr std::uint32_t unhooks = std::uint32_t(1)
+                                             << 28; // a task that has ended with nothing below
+    static constexpr std::uint32_t counted = unhooks - 1;
     void hold_shared(tree_waiter& w) noexcept;
     void let_go_shard(tree_waiter& w) noexcept;
     static void destroy(cancel_node& last) noexcept;
@@ -164,7 +174,7 @@ private:
 protected:
     // The task's own; see control.hpp.
     std::atomic<std::uint8_t> handle_{0};
-    std::uint16_t flags_ = 0;
+    std::atomic<std::uint16_t> flags_{0};
     std::uint16_t in_kernel_ = 0;
 
 private:
@@ -196,6 +206,8 @@ public:
         /// The value that is kept under a key; null where there is none.
         [[nodiscard]] virtual const void* value_of(const void*) const noexcept { return nullptr; }
     };
+    /// The task that is in the region; null once it has left. With the lock held.
+    [[nodiscard]] task_node* owner() const noexcept { return owner_; }
     std::unique_ptr<attachment> attached;
     time_point deadline = time_point::max();
     void* site = nullptr; // the boundary or group object, while it is open
@@ -214,6 +226,7 @@ public:
 
     /// The innermost node of this task: itself, or the scope that it is in.
     [[nodiscard]] cancel_node* current() const noexcept { return current_.load(std::memory_order_seq_cst); }
+    [[nodiscard]] bool is_task() const noexcept final { return true; }
     void set_current(cancel_node& n) noexcept { current_.store(&n, std::memory_order_seq_cst); }
 
 protected:
@@ -250,6 +263,7 @@ public:
 
 private:
     friend class cancel_node;
+    friend class tree_walk;
     source_node() noexcept : cancel_node(node_kind::source) {}
     ~source_node() { delete[] shards_.load(std::memory_order_acquire); }
     void fire() noexcept override;
@@ -284,6 +298,37 @@ private:
     bool owned_ = false;        // guarded by the lock, once others know the node
     std::uint8_t meetings_ = 0; // guarded by the lock
     std::atomic<wait_shard*> shards_{nullptr};
+};
+
+/// Goes over a tree while it changes, a few nodes at a time: what is there throughout is seen once.
+///
+/// It stands in the tree as a leaf, behind which it goes on. While that hangs below a node, the node stays
+/// linked to its parent: so there is a way on even when the task there has ended.
+class tree_walk {
+public:
+    explicit tree_walk(cancel_node& root) noexcept;
+    ~tree_walk();
+    tree_walk(const tree_walk&) = delete;
+    tree_walk& operator=(const tree_walk&) = delete;
+
+    /// Calls `visit` for the next nodes, `most` of them if there are as many, each with the lock of its
+    /// parent held. False when it has been everywhere.
+    template <class F>
+    bool step(unsigned most, const F& visit) {
+        const void* const f = &visit;
+        return step_on(most, [](const void* v, cancel_node& n) { (*static_cast<const F*>(v))(n); }, f);
+    }
+
+private:
+    bool step_on(unsigned most, void (*visit)(const void*, cancel_node&), const void* f);
+    void stand_before(tree_entry* next, tree_entry* last) noexcept;
+    [[nodiscard]] bool ascend() noexcept;
+    [[nodiscard]] static bool may_descend(const cancel_node& n) noexcept;
+
+    cancel_node* const root_;
+    cancel_node* at_; // below which the leaf hangs, with a reference
+    tree_entry leaves_[2] = {tree_entry(node_kind::cursor), tree_entry(node_kind::cursor)};
+    unsigned leaf_ = 0;
 };
 
 /// The nearest deadline of a node and all above it.

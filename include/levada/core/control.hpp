@@ -42,10 +42,11 @@ inline constexpr std::uint32_t full_budget = 256;
 struct task_run {
     step what = step::parked;
     std::uint32_t budget = full_budget;
+    std::uint32_t clock = 0; // of the loop when the run began, in ms
     frame_handle next;
 };
 
-/// What only the task's own thread asks.
+/// What the task's own thread asks, and dumps.
 enum class task_flag : std::uint16_t {
     started = 1,
     unwinding = 2,
@@ -77,7 +78,7 @@ public:
     void launch(cancel_node& below) noexcept;
 
     [[nodiscard]] bool has(task_flag f) const noexcept {
-        return (flags_ & static_cast<std::uint16_t>(f)) != 0;
+        return (flags_.load(std::memory_order_relaxed) & static_cast<std::uint16_t>(f)) != 0;
     }
 
     // For operations, on the task's own thread:
@@ -90,6 +91,7 @@ public:
     [[nodiscard]] bool answer_or_unwind(frame_handle leaf, operation& op) noexcept;
     /// Notes what the task is about to park on. Then link, publish, and touch nothing.
     void parks(frame_handle leaf, operation& op) noexcept {
+        op.since = on_->clock;
         parked_on_ = &op;
         leaf_ = leaf;
     }
@@ -133,25 +135,23 @@ public:
     void drop_handle(bool detach) noexcept;
 
     [[nodiscard]] std::source_location where() const noexcept { return started_at_.where(); }
+    [[nodiscard]] await_site started_at() const noexcept { return started_at_; }
     /// Notes where its leaf is about to await, on the task's own thread.
     void awaits_at(await_site at) noexcept { awaits_at_ = at; }
     [[nodiscard]] await_site awaits_at() const noexcept { return awaits_at_; }
-    /// The frame that awaits what it is parked on, null where there is none; call it while no task runs.
-    [[nodiscard]] frame_handle leaf() const noexcept {
-        return state() == park_state::parked ? leaf_ : frame_handle();
-    }
     [[nodiscard]] std::string name() const;
     void set_name(std::string name);
-    /// What it is parked on; call it while no task runs.
-    [[nodiscard]] const operation* waits_for() const noexcept {
-        return state() == park_state::parked ? parked_on_ : nullptr;
-    }
+    // Between begin_look() and end_look(): what it is parked on, and the frame that awaits that.
+    [[nodiscard]] const operation& parked_on() const noexcept { return *parked_on_; }
+    [[nodiscard]] frame_handle leaf() const noexcept { return leaf_; }
 
     void set(task_flag f) noexcept {
-        flags_ = static_cast<std::uint16_t>(flags_ | static_cast<std::uint16_t>(f));
+        set_flags(static_cast<std::uint16_t>(flags_.load(std::memory_order_relaxed) |
+                                             static_cast<std::uint16_t>(f)));
     }
     void clear(task_flag f) noexcept {
-        flags_ = static_cast<std::uint16_t>(flags_ & ~static_cast<std::uint16_t>(f));
+        set_flags(static_cast<std::uint16_t>(flags_.load(std::memory_order_relaxed) &
+                                             ~static_cast<std::uint16_t>(f)));
     }
 
     /// The end of a task that a handle may join: a failure that nobody will hear of terminates.
@@ -172,6 +172,8 @@ protected:
     void terminate_with(std::exception_ptr e) const noexcept;
 
 private:
+    // Written by the task's own thread only; dumps read them, and order nothing by them.
+    void set_flags(std::uint16_t to) noexcept { flags_.store(to, std::memory_order_relaxed); }
     handle_state exchange_handle(handle_state next_state) noexcept {
         return static_cast<handle_state>(exchange_flag(handle_, static_cast<std::uint8_t>(next_state)));
     }

@@ -41,6 +41,9 @@ protected:
     [[no_unique_address]] value_slot<T> slot_;
 };
 
+void describe_join(std::string& out, const control& task);
+void wakers_of_join(wake_sources& out, const control& task);
+
 /// `co_await h.join()`, and the same as an arm.
 template <class T>
 class [[nodiscard]] join_op final : public awaitable_arm<join_op<T>> {
@@ -58,7 +61,8 @@ public:
     void unlink() noexcept override {
         if (std::exchange(linked_, false)) task().unlink(waiter_);
     }
-    void describe(std::string& out) const override { out += "join"; }
+    void describe(std::string& out) const override { describe_join(out, task()); }
+    void wakers(wake_sources& out) const override { wakers_of_join(out, task()); }
     outcome take() { return handle_->finish(); }
 
 private:

@@ -32,9 +32,8 @@ T main_value(join_handle<T>& handle) {
     return block.take_value();
 }
 
-/// All tasks of a loop, a line each: its name, where it was started, what it waits for; and below it, a line
-/// for each frame, where that awaits. While none runs; where some do on other loops (not `all_still`), the
-/// frames are left out.
-[[nodiscard]] std::string list_tasks(executor& loop, bool all_still = true);
+/// All tasks of a loop and those that share its root, a line each: its name, where it was started, what it
+/// waits for; and below it, a line for each frame, where that awaits.
+[[nodiscard]] std::string list_tasks(executor& loop);
 
 } // namespace levada::detail

@@ -32,6 +32,7 @@ public:
     bool link() noexcept override;
     void unlink() noexcept override;
     void describe(std::string& out) const override { out += "task_group::wait"; }
+    void wakers(wake_sources& out) const override;
     void take();
 
 private:

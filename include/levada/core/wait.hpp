@@ -15,6 +15,7 @@ public:
     [[nodiscard]] bool withdraw() noexcept override;
     [[nodiscard]] bool retire(std::uint32_t winner) noexcept override;
     void describe(std::string& out) const override;
+    void wakers(wake_sources& out) const override;
     [[nodiscard]] bool answer_cancel(const cancel_node& current) noexcept override;
     [[nodiscard]] bool answered_cancel(std::uint32_t winner, const cancel_node& current) noexcept override {
         return winner < arms().size() && arms()[winner]->answered_cancel(0, current);

@@ -111,9 +111,12 @@ public:
     /// Whether no other handle, and no waiting operation, keeps the channel.
     [[nodiscard]] bool is_last_handle() const noexcept { return state_ && state_->unique(); }
 
+    /// For `make_ends`, before others know the channel.
+    void count_ends() { state_->count_ends(); }
+
 protected:
     using state_type = channel_state<stored<T>>;
-    explicit channel_handle(std::size_t capacity) : state_(new state_type(capacity)) {}
+    channel_handle(std::size_t capacity, await_site made_at) : state_(new state_type(capacity, made_at)) {}
     state_type* state_;
 
     template <class U>
@@ -307,12 +310,18 @@ class channel : public detail::channel_handle<T>,
                 public detail::recv_side<T, channel<T>> {
 public:
     /// A rendezvous: a send waits for its receiver.
-    channel() : detail::channel_handle<T>(std::size_t(0)) {}
+    channel(detail::await_site made_at = detail::await_site(LEVADA_INTERNAL_HERE))
+        : detail::channel_handle<T>(std::size_t(0), made_at) {}
     /// Holds up to `capacity` values; 0 is a rendezvous.
-    explicit channel(std::size_t capacity) : detail::channel_handle<T>(capacity) {}
+    explicit channel(std::size_t capacity,
+                     detail::await_site made_at = detail::await_site(LEVADA_INTERNAL_HERE))
+        : detail::channel_handle<T>(capacity, made_at) {}
     channel(nil_t) noexcept {}
     /// Holds any number: a send never waits.
-    [[nodiscard]] static channel unbounded() { return channel(detail::unlimited); }
+    [[nodiscard]] static channel unbounded(
+        detail::await_site made_at = detail::await_site(LEVADA_INTERNAL_HERE)) {
+        return channel(detail::unlimited, made_at);
+    }
 
     friend bool operator==(const channel& a, const channel& b) noexcept { return a.same(b); }
 

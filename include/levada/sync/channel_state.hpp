@@ -22,6 +22,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <levada/base/await_site.hpp>
 #include <levada/base/errc.hpp>
 #include <levada/base/intrusive_list.hpp>
 #include <levada/base/lock.hpp>
@@ -56,6 +57,7 @@ public:
     void unlink() noexcept final;
     [[nodiscard]] bool unlinked_by_claim() const noexcept final { return true; }
     void describe(std::string& out) const final;
+    void wakers(wake_sources& out) const final;
 
 protected:
     friend class channel_base;
@@ -77,10 +79,16 @@ private:
     bool holds_ = false;  // has a reference on the channel
 };
 
+/// Where a counted end of a channel is kept, and by whom, as far as one can tell.
+struct end_hook : list_hook {
+    const parker* holder; // the task that made, copied or moved it last; null where that was none
+};
+
 /// The part that does not depend on the type of the values.
 class channel_base {
 public:
-    explicit channel_base(std::size_t capacity) noexcept : capacity_(capacity) {}
+    channel_base(std::size_t capacity, await_site made_at) noexcept
+        : capacity_(capacity), made_at_(made_at) {}
     channel_base(const channel_base&) = delete;
     channel_base& operator=(const channel_base&) = delete;
 
@@ -96,18 +104,29 @@ public:
     }
     bool close(std::error_code why) noexcept;
     [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
-    [[nodiscard]] std::error_code reason() const noexcept { return closed() ? reason_ : std::error_code(); }
+    [[nodiscard]] std::error_code reason() const noexcept {
+        return closed() ? std::error_code(reason_value_, *reason_category_) : std::error_code();
+    }
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] lock& mutex() noexcept { return lock_; }
 
-    // Counted ends.
+    // Counted ends. Where they are is kept for dumps only.
+    void count_ends() { ends_ = new channel_ends; }
     void add_end(bool sender) noexcept { (sender ? senders_count_ : receivers_count_).add(); }
     void drop_end(bool sender) noexcept {
         if ((sender ? senders_count_ : receivers_count_).drop()) close(make_error_code(errc::closed));
     }
+    void note_end(end_hook& e, bool sender) noexcept;
+    void forget_end(end_hook& e, bool sender) noexcept;
 
 protected:
-    virtual ~channel_base() = default;
+    struct channel_ends {
+        intrusive_bag<end_hook> senders;
+        intrusive_bag<end_hook> receivers;
+        std::uint32_t count = 0;
+    };
+    virtual ~channel_base() { delete ends_; }
+    [[nodiscard]] virtual std::size_t buffered() const noexcept = 0; // with the lock held
     virtual void destroy() noexcept = 0;
 
     /// Claims the longest waiting arm of a queue that still waits; it is out of the queue then.
@@ -150,7 +169,10 @@ protected:
     std::size_t reserved_ = 0;
     intrusive_list<channel_arm> receivers_;
     intrusive_list<channel_arm> senders_;
-    std::error_code reason_;
+    channel_ends* ends_ = nullptr; // where they are counted; set before others know the channel
+    const std::error_category* reason_category_ = nullptr;
+    int reason_value_ = 0;
+    const await_site made_at_;
 };
 
 template <class T>
@@ -196,7 +218,8 @@ class channel_state final : public channel_base {
                   "channel<std::unique_ptr<T>>");
 
 public:
-    explicit channel_state(std::size_t capacity) : channel_base(capacity), buffer_(capacity) {}
+    channel_state(std::size_t capacity, await_site made_at)
+        : channel_base(capacity, made_at), buffer_(capacity) {}
 
     // While the process has one thread: the common cases, without the lock.
 
@@ -348,6 +371,7 @@ private:
         }
     }
     void destroy() noexcept override { delete this; }
+    std::size_t buffered() const noexcept override { return buffer_.size(); }
 
     value_queue<T> buffer_;
 };

@@ -14,17 +14,19 @@ class recv_end;
 
 namespace detail {
 
-/// A counted end: a view that keeps the channel's count of its side.
+/// A counted end: a view that keeps the channel's count of its side, and stands in its list of ends.
 template <class View, bool Sender>
 class counted_end : public View {
 public:
-    counted_end(const counted_end& other) noexcept : View(other) { add(); }
-    counted_end(counted_end&& other) noexcept : View(std::move(static_cast<View&>(other))) {}
-    counted_end& operator=(counted_end other) noexcept {
-        // What was held here is let go by `other`.
-        View mine(std::move(static_cast<View&>(*this)));
-        View::operator=(std::move(static_cast<View&>(other)));
-        other.View::operator=(std::move(mine));
+    counted_end(const counted_end& other) noexcept : View(other) {
+        if (this->state_) this->state_->add_end(Sender);
+        note();
+    }
+    counted_end(counted_end&& other) noexcept : View(nil) { take(other); }
+    counted_end& operator=(counted_end other) noexcept { // what was held here is let go by `other`
+        counted_end mine(std::move(*this));
+        take(other);
+        other.take(mine);
         return *this;
     }
     ~counted_end() { drop(); }
@@ -36,15 +38,26 @@ public:
     }
 
     /// For `make_ends`: the first end of its side, which the channel counts already.
-    explicit counted_end(View&& first) noexcept : View(std::move(first)) {}
+    explicit counted_end(View&& first) noexcept : View(std::move(first)) { note(); }
 
 private:
-    void add() noexcept {
-        if (auto* s = this->state_) s->add_end(Sender);
+    // From one that has an end, or none, to this, which has none.
+    void take(counted_end& other) noexcept {
+        other.forget();
+        View::operator=(std::move(static_cast<View&>(other)));
+        note();
+    }
+    void note() noexcept {
+        if (auto* s = this->state_) s->note_end(hook_, Sender);
+    }
+    void forget() noexcept {
+        if (auto* s = this->state_) s->forget_end(hook_, Sender);
     }
     void drop() noexcept {
+        forget();
         if (auto* s = this->state_) s->drop_end(Sender);
     }
+    end_hook hook_;
 };
 
 } // namespace detail
@@ -67,14 +80,18 @@ public:
 /// A channel of its two counted ends: `auto [tx, rx] = make_ends<int>(100);`. A capacity of 0 is a
 /// rendezvous.
 template <class T>
-[[nodiscard]] std::pair<send_end<T>, recv_end<T>> make_ends(std::size_t capacity = 0) {
-    channel<T> ch(capacity);
+[[nodiscard]] std::pair<send_end<T>, recv_end<T>> make_ends(
+    std::size_t capacity = 0, detail::await_site made_at = detail::await_site(LEVADA_INTERNAL_HERE)) {
+    channel<T> ch(capacity, made_at);
+    ch.count_ends();
     return {send_end<T>(send_channel<T>(ch)), recv_end<T>(recv_channel<T>(std::move(ch)))};
 }
 /// The same without a limit.
 template <class T>
-[[nodiscard]] std::pair<send_end<T>, recv_end<T>> make_unbounded_ends() {
-    channel<T> ch = channel<T>::unbounded();
+[[nodiscard]] std::pair<send_end<T>, recv_end<T>> make_unbounded_ends(
+    detail::await_site made_at = detail::await_site(LEVADA_INTERNAL_HERE)) {
+    channel<T> ch = channel<T>::unbounded(made_at);
+    ch.count_ends();
     return {send_end<T>(send_channel<T>(ch)), recv_end<T>(recv_channel<T>(std::move(ch)))};
 }
 

@@ -77,9 +77,12 @@ private:
     [[nodiscard]] bool take_now() noexcept; // with the lock held
     [[nodiscard]] bool in_use() const noexcept;
     void unlock() noexcept;
+    void hand_over(detail::mutex_op& next) noexcept; // with the lock held
 
     mutable detail::wait_queue queue_; // while somebody waits, somebody holds
-    bool held_ = false;                // guarded by the queue's lock
+    bool held_ = false;                // guarded by the queue's lock, as is holder_
+    const detail::parker* holder_ =
+        nullptr; // the task that locked it, for dumps: the guard may have moved on
     std::source_location where_;
 };
 
@@ -94,7 +97,8 @@ public:
     }
 
     bool try_commit(work_list&) noexcept override { return holds_ = mutex_->take_now(); }
-    void describe(std::string& out) const override { out += "mutex::lock"; }
+    void describe(std::string& out) const override;
+    void wakers(wake_sources& out) const override;
     mutex_guard take() noexcept {
         holds_ = false;
         return mutex_guard(*mutex_);

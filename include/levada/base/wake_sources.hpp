@@ -1,0 +1,33 @@
+#pragma once
+
+#include <vector>
+
+#include <levada/base/park.hpp>
+
+namespace levada::detail {
+
+class cancel_node;
+
+/// Who could complete what a task is parked on: the search for deadlocks asks. What is kept are addresses: a
+/// task or region may have ended since.
+class wake_sources {
+public:
+    /// This task, going on, could.
+    void add(const parker& task) { tasks_.push_back(&task); }
+    /// And so could one that nobody knows: a plain thread, a timer, the kernel, whoever has a handle.
+    void add_others() noexcept { others_ = true; }
+
+    /// The end of the last task of this region would, so each of them has to go on.
+    void add_region(const cancel_node& region) { regions_.push_back(&region); }
+
+    [[nodiscard]] const std::vector<const parker*>& tasks() const noexcept { return tasks_; }
+    [[nodiscard]] const std::vector<const cancel_node*>& regions() const noexcept { return regions_; }
+    [[nodiscard]] bool others() const noexcept { return others_; }
+
+private:
+    std::vector<const parker*> tasks_;
+    std::vector<const cancel_node*> regions_;
+    bool others_ = false;
+};
+
+} // namespace levada::detail

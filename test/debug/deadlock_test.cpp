@@ -1,0 +1,237 @@
+#include <support.hpp>
+
+#include <sstream>
+#include <string>
+
+#include <levada/levada.hpp>
+
+using namespace levada;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct found {
+    std::size_t n;
+    std::string text;
+};
+
+found look() {
+    std::ostringstream out;
+    const std::size_t n = debug::find_deadlocks(out);
+    return {n, out.str()};
+}
+
+bool has(const std::string& text, const std::string& what) { return text.find(what) != text.npos; }
+
+constexpr auto a_while = 1ms; // of virtual time: all are parked by then
+
+} // namespace
+
+LEVADA_TEST_CASE("two tasks that lock two mutexes in opposite order are a circle") {
+    mutex a;
+    mutex b;
+    co_await with_group([&](task_group& g) -> task<> {
+        g.go([&]() -> task<> {
+            this_task::name("a then b");
+            auto first = co_await a.lock();
+            co_await sleep_for(10us);
+            auto second = co_await b.lock();
+        });
+        g.go([&]() -> task<> {
+            this_task::name("b then a");
+            auto first = co_await b.lock();
+            co_await sleep_for(10us);
+            auto second = co_await a.lock();
+        });
+        co_await sleep_for(a_while);
+        const found f = look();
+        INFO(f.text);
+        CHECK(f.n == 2);
+        CHECK(has(f.text, "in a circle"));
+        CHECK(has(f.text, "and waits for task \"a then b\""));
+        CHECK(has(f.text, "and waits for task \"b then a\""));
+        CHECK(has(f.text, "waits for mutex::lock of one made at "));
+        g.cancel();
+    });
+}
+
+LEVADA_TEST_CASE("a task that locks a mutex twice waits for itself") {
+    mutex m;
+    auto h = spawn([&]() -> task<> {
+        auto first = co_await m.lock();
+        auto second = co_await m.lock();
+    });
+    co_await sleep_for(a_while);
+    const found f = look();
+    INFO(f.text);
+    CHECK(f.n == 1);
+    CHECK(has(f.text, "a task waits for itself"));
+    h.cancel();
+    static_cast<void>(co_await h.join());
+}
+
+LEVADA_TEST_CASE("a mutex whose holder sleeps is no deadlock") {
+    mutex m;
+    co_await with_group([&](task_group& g) -> task<> {
+        g.go([&]() -> task<> {
+            auto held = co_await m.lock();
+            co_await sleep_for(1h);
+        });
+        g.go([&]() -> task<> { auto held = co_await m.lock(); });
+        co_await sleep_for(a_while);
+        CHECK(look().n == 0);
+        g.cancel();
+    });
+}
+
+LEVADA_TEST_CASE("a mutex that was handed over is held by the one who got it") {
+    mutex m;
+    mutex other;
+    co_await with_group([&](task_group& g) -> task<> {
+        auto held = co_await m.lock();
+        auto other_held = co_await other.lock();
+        g.go([&]() -> task<> {
+            this_task::name("gets it");
+            auto mine = co_await m.lock();
+            auto never = co_await m.lock();
+        });
+        co_await sleep_for(a_while);
+        CHECK(look().n == 0); // we hold it, and go on
+        held.unlock();
+        co_await sleep_for(a_while);
+        const found f = look();
+        INFO(f.text);
+        CHECK(f.n == 1);
+        CHECK(has(f.text, "\"gets it\""));
+        g.cancel();
+    });
+}
+
+LEVADA_TEST_CASE("a consumer that holds a sending end of what it ranges over waits for itself") {
+    auto [tx, rx] = make_ends<int>();
+    auto h = spawn(
+        [](send_end<int> kept, recv_end<int> in) -> task<> {
+            this_task::name("ranges");
+            static_cast<void>(kept);
+            while (auto v = co_await in.recv()) static_cast<void>(v);
+        },
+        tx, rx);
+    tx.reset();
+    rx.reset();
+    co_await sleep_for(a_while);
+    const found f = look();
+    INFO(f.text);
+    CHECK(f.n == 1);
+    CHECK(has(f.text, "a task waits for itself"));
+    CHECK(has(f.text, "recv on a rendezvous channel made at "));
+    h.cancel();
+    static_cast<void>(co_await h.join());
+}
+
+LEVADA_TEST_CASE(
+    "tasks that each wait for a value of the next are a circle, and who joins one waits with them") {
+    auto [tx1, rx1] = make_ends<int>();
+    auto [tx2, rx2] = make_ends<int>();
+    const auto passes = [](recv_end<int> in, send_end<int> out) -> task<> {
+        auto v = co_await in.recv();
+        if (v) static_cast<void>(co_await out.send(*v));
+    };
+    auto first = spawn(passes, std::move(rx1), std::move(tx2));
+    auto second = spawn(passes, std::move(rx2), std::move(tx1));
+    auto joiner = spawn([&]() -> task<> {
+        this_task::name("joiner");
+        static_cast<void>(co_await first.join());
+    });
+    co_await sleep_for(a_while);
+    const found f = look();
+    INFO(f.text);
+    CHECK(f.n == 3);
+    CHECK(has(f.text, "in a circle"));
+    CHECK(has(f.text, "tasks that nothing else can wake"));
+    CHECK(has(f.text, "task \"joiner\""));
+    first.cancel();
+    second.cancel();
+    static_cast<void>(co_await joiner.join());
+    static_cast<void>(co_await second.join());
+}
+
+LEVADA_TEST_CASE("whoever has a handle beside the counted ends may send: no deadlock") {
+    auto [tx, rx] = make_ends<int>();
+    const send_channel<int> plain = tx; // does not count
+    auto h = spawn(
+        [](send_end<int> kept, recv_end<int> in) -> task<> {
+            static_cast<void>(kept);
+            static_cast<void>(co_await in.recv());
+        },
+        std::move(tx), std::move(rx));
+    co_await sleep_for(a_while);
+    CHECK(look().n == 0);
+    auto sent = co_await plain.send(1);
+    CHECK(sent.has_value());
+    static_cast<void>(co_await h.join());
+}
+
+LEVADA_TEST_CASE("a select is stuck only when all of its arms are") {
+    mutex m;
+    auto [tx, rx] = make_ends<int>();
+    event e;
+    auto held = co_await m.lock();
+    auto h = spawn(
+        [&](send_end<int> kept, recv_end<int> in) -> task<> {
+            static_cast<void>(kept);
+            static_cast<void>(co_await select(in.recv(), m.lock()));
+        },
+        std::move(tx), std::move(rx));
+    co_await sleep_for(a_while);
+    CHECK(look().n == 0); // we hold the mutex
+    held.unlock();
+    static_cast<void>(co_await h.join());
+}
+
+LEVADA_TEST_CASE("what has a deadline is not stuck") {
+    mutex m;
+    auto h = spawn([&]() -> task<> {
+        auto first = co_await m.lock();
+        static_cast<void>(co_await with_timeout(1h, m.lock()));
+    });
+    co_await sleep_for(a_while);
+    CHECK(look().n == 0);
+    h.cancel();
+    static_cast<void>(co_await h.join());
+}
+
+LEVADA_TEST_CASE("a receive on a nil channel is stuck, and a group that waits for it too") {
+    auto h = spawn([]() -> task<> {
+        this_task::name("has the group");
+        co_await with_group([](task_group& g) -> task<> {
+            g.go([]() -> task<> {
+                channel<int> never = nil;
+                static_cast<void>(co_await never.recv());
+            });
+            co_return;
+        });
+    });
+    co_await sleep_for(a_while);
+    const found f = look();
+    INFO(f.text);
+    CHECK(f.n == 2);
+    CHECK(has(f.text, "\"has the group\""));
+    CHECK(has(f.text, "recv on a nil channel"));
+    h.cancel();
+    static_cast<void>(co_await h.join());
+}
+
+TEST_CASE("the report that all tasks are asleep names the circle") {
+    const auto d = test_support::run_to_death([] {
+        __libc_single_threaded = 1;
+        const int code = levada::run([]() -> task<> {
+            mutex m;
+            auto first = co_await m.lock();
+            auto second = co_await m.lock();
+        });
+        if (code == 2) std::abort();
+    });
+    INFO(d.said);
+    CHECK(d.aborted);
+    CHECK(d.says("a task waits for itself"));
+}
