@@ -25,6 +25,7 @@
 #include <levada/core/with_group.hpp>
 #include <levada/debug/dump.hpp>
 #include <levada/debug/dump_on_signal.hpp>
+#include <levada/debug/leaks.hpp>
 #include <levada/io/address.hpp>
 #include <levada/io/descriptor.hpp>
 #include <levada/io/file.hpp>

@@ -7,6 +7,7 @@
 
 #include <levada/base/errc.hpp>
 #include <levada/base/fatal.hpp>
+#include <levada/core/inspect.hpp>
 #include <levada/core/promise.hpp>
 
 namespace levada::detail {
@@ -270,15 +271,23 @@ void control::drop_handle(bool detach) noexcept {
         else root.uncount(todo);
     }
     const handle_state was = exchange_handle(handle_state::none);
-    if (was == handle_state::failed) {
-        control* dropping = this_thread().task;
-        const bool leaving =
-            std::uncaught_exceptions() > 0 || (dropping && dropping->has(task_flag::unwinding));
-        if (!leaving) terminate_with(take_exception());
+    const control* const dropping = this_thread().task;
+    const auto leaving = [dropping] {
+        return std::uncaught_exceptions() > 0 || (dropping && dropping->has(task_flag::unwinding));
+    };
+    if (was == handle_state::failed && !leaving()) terminate_with(take_exception());
+    if (!detach && state() != park_state::ended) {
+        if (leaks_are_told.load(std::memory_order_relaxed) && !leaving()) tell_dropped();
+        cancel(make_error_code(errc::cancelled));
     }
-    if (!detach && state() != park_state::ended) cancel(make_error_code(errc::cancelled));
     todo.run();
     unref();
+}
+
+void control::tell_dropped() noexcept {
+    std::string text = "levada: a join_handle is dropped, which cancels its task:\n";
+    task_writer().write(text, look_at(*this));
+    std::fputs(text.c_str(), stderr);
 }
 
 void control::terminate_with(std::exception_ptr e) const noexcept {

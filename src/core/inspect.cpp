@@ -66,6 +66,8 @@ bool look_at_join(cancel_node& n, const control& task, task_view& view) {
     return true;
 }
 
+} // namespace
+
 task_view look_at(control& task) {
     task_view view;
     view.id = &task;
@@ -90,8 +92,6 @@ task_view look_at(control& task) {
     if (!look_at_join(task, task, view)) view.wakers.add_others();
     return view;
 }
-
-} // namespace
 
 void see_tasks(cancel_node& root, const std::function<void(const task_view&)>& see) {
     tree_walk walk(root);

@@ -1,6 +1,8 @@
 #include <levada/core/task_group.hpp>
 
+#include <levada/base/fatal.hpp>
 #include <levada/base/wake_sources.hpp>
+#include <levada/core/inspect.hpp>
 
 namespace levada {
 
@@ -17,9 +19,12 @@ task_group::task_group(detail::scope_node& body, const std::source_location& whe
       where_(where) {}
 
 task_group::~task_group() {
-    if (node_->live() != 0)
-        detail::fatal(
-            "a task_group was destroyed while its tasks run: wait for them, or use with_group; made", where_);
+    if (node_->live() != 0) {
+        std::string what = "a task_group was destroyed while its tasks run:\n";
+        detail::task_writer writer;
+        detail::see_tasks(*node_, [&](const detail::task_view& task) { writer.write(what, task); });
+        detail::fatal(what + "wait for them, or use with_group; the group was made", where_);
+    }
     node_->close();
 }
 

@@ -14,6 +14,7 @@
 
 #include <levada/base/errc.hpp>
 #include <levada/base/fatal.hpp>
+#include <levada/core/inspect.hpp>
 
 #include "crew.hpp"
 #include "grain.hpp"
@@ -440,6 +441,10 @@ bool event_loop::run_main(detail::control& main, duration shutdown_limit) {
         }
         (void)turn(time_point::max());
     }
+    if (detail::leaks_are_told.load(std::memory_order_relaxed) && !asleep)
+        if (const std::string left = detail::list_tasks(*this); !left.empty())
+            std::fprintf(stderr, "levada: the main task has ended, and what still lives is cancelled:\n%s",
+                         left.c_str());
     shut_down(shutdown_limit);
     return !asleep;
 }

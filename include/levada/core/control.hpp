@@ -170,6 +170,7 @@ protected:
     /// The task has ended, its frames and arguments are gone: tell whom it concerns.
     virtual void ended(after_unlock& todo) noexcept = 0;
     void terminate_with(std::exception_ptr e) const noexcept;
+    void tell_dropped() noexcept;
 
 private:
     // Written by the task's own thread only; dumps read them, and order nothing by them.

@@ -11,6 +11,7 @@
 // So nothing is stopped: who wants to claim a task waits while it is read, a microsecond or so, and who wants
 // to start or end one below the same node waits while a few are read.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -23,6 +24,8 @@
 #include <levada/cancel/node.hpp>
 
 namespace levada::detail {
+
+class control;
 
 /// What was seen of a task.
 struct task_view {
@@ -59,6 +62,12 @@ public:
 private:
     std::vector<cancel_node*> roots_;
 };
+
+/// Whether what is lost is told; see debug::report_leaks.
+inline std::atomic<bool> leaks_are_told{false};
+
+/// What a task that the caller keeps is doing.
+[[nodiscard]] task_view look_at(control& task);
 
 /// Writes views as text; it remembers the names of places.
 class task_writer {

@@ -7,8 +7,13 @@
 #include <levada/base/frame_pool.hpp>
 #include <levada/core/task.hpp>
 #include <levada/testing/explore.hpp>
+#include <levada/testing/leak_guard.hpp>
 
 namespace levada::testing {
+
+/// A leak that a leak_guard finds is a failed assertion.
+inline const leak_guard::handler on_leak_before =
+    leak_guard::on_leak([](const std::string& report) { FAIL_CHECK(report); });
 
 /// Runs a test's coroutine under the seeds 1 to `seeds`; afterwards no frame may be left.
 template <class F>

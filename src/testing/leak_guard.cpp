@@ -1,0 +1,48 @@
+#include <levada/testing/leak_guard.hpp>
+
+#include <algorithm>
+#include <atomic>
+
+#include <levada/base/fatal.hpp>
+#include <levada/core/inspect.hpp>
+
+namespace levada::testing {
+namespace {
+
+void terminate(const std::string& report) { detail::fatal(report); }
+std::atomic<leak_guard::handler> handles{terminate};
+
+template <class F>
+void see_all(const F& see) {
+    const detail::all_roots roots;
+    for (detail::cancel_node* root : roots.get()) detail::see_tasks(*root, see);
+}
+
+} // namespace
+
+leak_guard::leak_guard(const std::source_location& where) : where_(where) {
+    see_all([this](const detail::task_view& t) { before_.emplace_back(t.id, t.started_at.low()); });
+    std::sort(before_.begin(), before_.end());
+}
+
+std::string leak_guard::leaked() const {
+    std::string report;
+    detail::task_writer writer;
+    see_all([&](const detail::task_view& t) {
+        if (t.what == detail::task_view::doing::running) return;
+        if (std::binary_search(before_.begin(), before_.end(), task_id(t.id, t.started_at.low()))) return;
+        writer.write(report, t);
+    });
+    if (report.empty()) return report;
+    return "tasks that were started since " + std::string(where_.file_name()) + ":" +
+           std::to_string(where_.line()) + " still wait:\n" + report;
+}
+
+void leak_guard::check() {
+    if (!std::exchange(looks_, false)) return;
+    if (const std::string report = leaked(); !report.empty()) handles.load()(report);
+}
+
+leak_guard::handler leak_guard::on_leak(handler h) noexcept { return handles.exchange(h); }
+
+} // namespace levada::testing
