@@ -26,6 +26,7 @@
 #include <levada/debug/dump.hpp>
 #include <levada/debug/dump_on_signal.hpp>
 #include <levada/debug/leaks.hpp>
+#include <levada/debug/trace.hpp>
 #include <levada/io/address.hpp>
 #include <levada/io/descriptor.hpp>
 #include <levada/io/file.hpp>

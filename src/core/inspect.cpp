@@ -23,6 +23,7 @@ void look_at_park(const control& task, task_view& view) {
     view.epoch = task.epoch(); // it may have changed before the look
     task.parked_on().describe(view.waits_for);
     task.parked_on().wakers(view.wakers);
+    if constexpr (!diagnosis) return;
     const executor* const home = task.home();
     const time_point now = executor::current() == home ? home->now() : std::chrono::steady_clock::now();
     const std::uint32_t waited = coarse_ms(now) - task.parked_on().since;

@@ -82,6 +82,8 @@ std::uint32_t any_of::let_go_of_others() noexcept {
 
 bool any_of::wait(control& task, frame_handle leaf, std::size_t alike, std::uint32_t otherwise) noexcept {
     task_ = &task;
+    if (trace_sink* const t = tracing()) [[unlikely]]
+        t->awaits(task, *this);
     if (task.is_cancelled()) [[unlikely]]
         return !task.answer_or_unwind(leaf, *this);
     const auto all = arms();
@@ -163,6 +165,8 @@ bool any_of::park_alone(control& task, frame_handle leaf, bool in_order) noexcep
 }
 
 bool wait_for(control& task, frame_handle leaf, arm& a) noexcept {
+    if (trace_sink* const t = tracing()) [[unlikely]]
+        t->awaits(task, a);
     if (task.is_cancelled()) [[unlikely]]
         return !task.answer_or_unwind(leaf, a);
     work_list ready;

@@ -14,6 +14,7 @@
 
 #include <levada/base/errc.hpp>
 #include <levada/base/fatal.hpp>
+#include <levada/base/trace_hooks.hpp>
 #include <levada/core/inspect.hpp>
 
 #include "crew.hpp"
@@ -194,7 +195,9 @@ bool event_loop::run_ready() noexcept {
             if (crew_->anybody_idle()) share(2 * share_at_once);
             else if (lays_out_ && !shares_work()) lays_out_ = share(2 * lay_out_at_once);
         }
-        w->run();
+        if (detail::trace_sink* const trace = detail::tracing()) [[unlikely]]
+            trace->run(*w);
+        else w->run();
         const std::uint64_t steps = n + context()->operations - before;
         if (judged) {
             grain_->look(n, steps);
@@ -311,7 +314,7 @@ event_loop* event_loop::current() noexcept { return dynamic_cast<event_loop*>(ex
 
 // Runs what is ready, then looks at the ring and the clock; sleeps until `until` at most if nothing is.
 bool event_loop::turn(time_point until) {
-    context()->clock = coarse_clock_ms();
+    if constexpr (detail::diagnosis) context()->clock = coarse_clock_ms();
     (void)take_inbox();
     if (crew_ && shares_work() && !crew_->anybody_idle()) (void)give_shared(*this); // nobody wants it
     const bool did = run_ready();

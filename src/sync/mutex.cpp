@@ -17,7 +17,7 @@ mutex::~mutex() {
 
 bool mutex::take_now() noexcept {
     if (held_) return false;
-    holder_ = detail::this_thread().task;
+    if constexpr (detail::diagnosis) holder_ = detail::this_thread().task;
     return held_ = true;
 }
 

@@ -5,6 +5,7 @@
 
 #include <levada/base/errc.hpp>
 #include <levada/base/fatal.hpp>
+#include <levada/base/trace_hooks.hpp>
 
 namespace levada {
 
@@ -27,7 +28,8 @@ bool virtual_loop::step() {
         work* w = ready_.back();
         ready_.pop_back();
         ++steps_;
-        w->run();
+        if (detail::trace_sink* const t = detail::tracing()) t->run(*w);
+        else w->run();
         return true;
     }
     if (next_deadline() == time_point::max()) return false;

@@ -4,6 +4,7 @@
 import collections
 import contextlib
 import errno
+import json
 import os
 import pathlib
 import pty
@@ -492,6 +493,47 @@ def check_echo_server():
     echo_to_stuck(3600, finished)
     echo_to_stuck(0, cut_off)
     echo_without_descriptors()
+
+
+def check_timeline():
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "trace.json"
+        done = run(path)
+        found = expect_match("stdout", done.stdout, r"sum 9900; (\d+) events in \S+\n")
+        expect("exit status", done.returncode, 0)
+        check_trace(json.loads(path.read_text()), int(found[1]))
+    done = run("/no/such/folder/trace.json")
+    expect("exit status without the folder", done.returncode, 1)
+    expect_match("stderr", done.stderr, r"timeline: the trace cannot be written to /no/such/folder/trace.json: .+\n")
+    expect("exit status of --help", run("--help").returncode, 0)
+    expect("exit status without a file", run().returncode, 2)
+
+
+def check_trace(trace, count):
+    expect("dropped", trace["otherData"]["dropped"], "0")
+    events = [e for e in trace["traceEvents"] if e["ph"] != "M"]
+    open_runs = collections.Counter()
+    last = 0
+    for event in events:
+        expect("times in order", event["ts"] >= last, True)
+        last = event["ts"]
+        if event["ph"] == "B":
+            open_runs[event["tid"]] += 1
+        elif event["ph"] == "E":
+            open_runs[event["tid"]] -= 1
+        expect("one run at a time on a thread", open_runs[event["tid"]] in (0, 1), True)
+    runs = collections.Counter(e["name"] for e in events if e["ph"] == "B")
+    expect("runs of the named tasks", runs["producer"] >= 1 and runs["doubler"] >= 1, True)
+    waited = {e["args"].get("waited for", "") for e in events if e["ph"] == "B"}
+    expect("who waited to send", any(w.startswith("send on a rendezvous channel made at ") for w in waited), True)
+    marks = [e["name"] for e in events if e["ph"] == "i"]
+    expect("marks of sends", sum(m.startswith("send on a ") for m in marks), 200)
+    expect("marks of receives", sum(m.startswith("recv on a rendezvous") for m in marks), 101)
+    expect("marks of selects", sum(m.startswith("select(recv on a channel of 4") for m in marks), 101)
+    began = {e["id"] for e in events if e["ph"] == "s"}
+    ended = [e["id"] for e in events if e["ph"] == "f"]
+    expect("arrows", len(ended) > 0 and set(ended) <= began and len(ended) == len(set(ended)), True)
+    expect("what the program counted", sum(e["ph"] in "BEis" for e in events), count)
 
 
 def main():

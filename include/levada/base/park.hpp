@@ -21,6 +21,7 @@
 
 #include <levada/base/executor.hpp>
 #include <levada/base/lock.hpp>
+#include <levada/base/trace_hooks.hpp>
 
 namespace levada::detail {
 
@@ -221,9 +222,13 @@ inline void post_alone(parker& p) noexcept {
 inline void post_all(work_list& ready) noexcept {
     while (work* w = ready.pop()) {
         auto& p = static_cast<parker&>(*w);
-        if (single_threaded()) [[likely]]
+        if (single_threaded()) [[likely]] {
             post_alone(p);
-        else if (executor* here = executor::current()) here->wake(p);
+            continue;
+        }
+        if (trace_sink* const t = tracing()) [[unlikely]]
+            t->woke(p);
+        if (executor* here = executor::current()) here->wake(p);
         else p.home()->post(p);
     }
 }

@@ -91,7 +91,7 @@ public:
     [[nodiscard]] bool answer_or_unwind(frame_handle leaf, operation& op) noexcept;
     /// Notes what the task is about to park on. Then link, publish, and touch nothing.
     void parks(frame_handle leaf, operation& op) noexcept {
-        op.since = on_->clock;
+        if constexpr (diagnosis) op.since = on_->clock;
         parked_on_ = &op;
         leaf_ = leaf;
     }
@@ -137,8 +137,10 @@ public:
     [[nodiscard]] std::source_location where() const noexcept { return started_at_.where(); }
     [[nodiscard]] await_site started_at() const noexcept { return started_at_; }
     /// Notes where its leaf is about to await, on the task's own thread.
-    void awaits_at(await_site at) noexcept { awaits_at_ = at; }
-    [[nodiscard]] await_site awaits_at() const noexcept { return awaits_at_; }
+    void awaits_at(await_site at) noexcept {
+        if constexpr (diagnosis) awaits_at_ = at;
+    }
+    [[nodiscard]] await_site awaits_at() const noexcept { return diagnosis ? awaits_at_ : await_site(); }
     [[nodiscard]] std::string name() const;
     void set_name(std::string name);
     // Between begin_look() and end_look(): what it is parked on, and the frame that awaits that.

@@ -56,6 +56,8 @@ private:
     [[nodiscard, gnu::noinline, gnu::flatten]] bool commit_or_park(promise_base& frame) noexcept {
         auto& self = static_cast<D&>(*this);
         control& task = frame.owner();
+        if (trace_sink* const t = tracing()) [[unlikely]]
+            t->awaits(task, self);
         lock& l = *self.shared_lock();
         work_list ready;
         l.acquire();
