@@ -2,23 +2,26 @@
 
 #include <algorithm>
 
+// The list, for debuggers too.
+extern "C" {
+constinit levada::executor* levada_executors = nullptr;
+}
+
 namespace levada {
 
-/// Never destroyed: executors may outlive main.
 struct executor::registry {
     detail::lock guard; // guards the list, and which root each has
-    executor* first = nullptr;
 
     static registry& all() noexcept {
-        static registry* r = new registry;
-        return *r;
+        static constinit registry r; // of nothing that is destroyed: executors may outlive main
+        return r;
     }
 };
 
 std::vector<detail::cancel_node*> executor::roots() {
     std::vector<detail::cancel_node*> found;
     detail::lock_guard guard(registry::all().guard);
-    for (executor* e = registry::all().first; e; e = e->next_) {
+    for (executor* e = levada_executors; e; e = e->next_) {
         if (std::find(found.begin(), found.end(), e->root_) != found.end()) continue;
         found.push_back(e->root_);
         e->root_->ref();
@@ -30,9 +33,9 @@ executor::executor() noexcept : root_(detail::source_node::make()), local_root_(
     {
         registry& all = registry::all();
         detail::lock_guard guard(all.guard);
-        next_ = all.first;
+        next_ = levada_executors;
         if (next_) next_->prev_ = this;
-        all.first = this;
+        levada_executors = this;
     }
     seed(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
 }
@@ -41,7 +44,7 @@ executor::~executor() {
     timers_.drop_all(); // of sources that outlive the loop
     registry& all = registry::all();
     detail::lock_guard guard(all.guard);
-    (prev_ ? prev_->next_ : all.first) = next_;
+    (prev_ ? prev_->next_ : levada_executors) = next_;
     if (next_) next_->prev_ = prev_;
     drop_roots();
 }

@@ -22,8 +22,28 @@ struct name_table {
     std::mutex mutex;
     std::unordered_map<const control*, std::string> names;
 };
+
+} // namespace
+} // namespace levada::detail
+
+extern "C" {
+// For debuggers. The first keeps the table of layout.cpp in the program.
+extern const std::uint32_t levada_layout[];
+extern const void* const levada_layout_of_tasks;
+[[gnu::used]] const void* const levada_layout_of_tasks = levada_layout;
+const void* levada_names = nullptr;
+}
+
+namespace levada::detail {
+namespace {
+
 name_table& names() noexcept {
-    static name_table* table = new name_table; // never destroyed: tasks may end after main
+    // Never destroyed: tasks may end after main.
+    static name_table* const table = [] {
+        auto* made = new name_table;
+        levada_names = &made->names;
+        return made;
+    }();
     return *table;
 }
 

@@ -1,9 +1,13 @@
 #include <levada/sync/channel_state.hpp>
 
+#include <cstddef>
 #include <string>
 
 #include <levada/base/wake_sources.hpp>
 #include <levada/core/control.hpp>
+
+// No class here has a virtual base, so the offsets are constants.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
 
 namespace levada::detail {
 namespace {
@@ -134,4 +138,30 @@ void channel_base::last_handle_gone() noexcept {
     if (gone) destroy();
 }
 
+// What debuggers know of channels; see core/layout.cpp.
+struct channel_layout {
+    struct table {
+        std::uint32_t entries[8];
+    };
+    static table make() noexcept {
+        const auto of = [](std::size_t offset) { return static_cast<std::uint32_t>(offset); };
+        return {{
+            1,
+            of(offsetof(channel_arm, on_)),
+            of(offsetof(list_hook, next)),
+            of(offsetof(channel_base, capacity_)),
+            of(offsetof(channel_base, made_at_)),
+            of(offsetof(channel_base, receivers_)),
+            of(offsetof(channel_base, senders_)),
+            of(offsetof(channel_state<int>, buffer_)) + of(offsetof(value_queue<int>, size_)),
+        }};
+    }
+};
+
 } // namespace levada::detail
+
+extern "C" {
+extern const levada::detail::channel_layout::table levada_channel_layout;
+[[gnu::used]] const levada::detail::channel_layout::table levada_channel_layout =
+    levada::detail::channel_layout::make();
+}

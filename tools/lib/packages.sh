@@ -49,7 +49,7 @@ have() { # WHAT
                 echo 'int main() {}' | "$clang" -x c++ -fsanitize=address - -o /dev/null 2>/dev/null
             ;;
         clang-format) find_clang_format >/dev/null ;;
-        spin) command -v spin >/dev/null ;;
+        spin | gdb) command -v "$1" >/dev/null ;;
         *) echo "packages.sh: unknown: $1" >&2 && return 1 ;;
     esac
 }

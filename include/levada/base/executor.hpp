@@ -18,6 +18,7 @@ class control;
 class cancel_node;
 class parker;
 class ring;
+struct layout;
 } // namespace detail
 
 /// A thing to run once on an executor: a ready task, a posted function.
@@ -169,6 +170,7 @@ protected:
 
 private:
     friend class detail::enter_executor;
+    friend struct detail::layout;
     struct registry; // of all executors: dumps go over them
     void drop_roots() noexcept;
 

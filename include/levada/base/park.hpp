@@ -137,6 +137,7 @@ public:
     }
 
 protected:
+    friend struct layout;
     ~parker() = default;
     /// The word, once nobody looks at this any more.
     [[nodiscard]] std::uint64_t word_after_look() const noexcept;

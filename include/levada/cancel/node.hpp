@@ -69,6 +69,7 @@ struct after_unlock {
 
 class cancel_node : public tree_entry {
     friend class tree_walk;
+    friend struct layout;
 
 public:
     explicit cancel_node(node_kind k) noexcept : tree_entry(k) {}
@@ -214,6 +215,7 @@ public:
 
 private:
     friend class cancel_node;
+    friend struct layout;
     scope_node(node_kind k, task_node& owner) noexcept : cancel_node(k), owner_(&owner) {}
     task_node* owner_; // null once closed; guarded by the lock
 };
@@ -236,6 +238,7 @@ protected:
 
 private:
     friend class cancel_node;
+    friend struct layout;
     /// Claims the task's park for a cancel of `n`, if `n` is its innermost node.
     void cancel_park(const cancel_node& n, work_list& ready) noexcept;
 

@@ -175,6 +175,7 @@ protected:
     void tell_dropped() noexcept;
 
 private:
+    friend struct layout;
     // Written by the task's own thread only; dumps read them, and order nothing by them.
     void set_flags(std::uint16_t to) noexcept { flags_.store(to, std::memory_order_relaxed); }
     handle_state exchange_handle(handle_state next_state) noexcept {
@@ -234,6 +235,7 @@ protected:
 
 private:
     friend class control;
+    friend struct layout;
     await_link link_;
     scope_node* node_ = nullptr;
     bool told_before_ = false;

@@ -140,6 +140,7 @@ public:
     [[nodiscard]] bool await_arm(arm& a) noexcept;
 
 private:
+    friend struct layout;
     static constexpr std::uintptr_t body_bit = 1;
     static constexpr std::uintptr_t failed_bit = 2;
     static constexpr std::uintptr_t bits = body_bit | failed_bit;

@@ -61,6 +61,7 @@ public:
 
 protected:
     friend class channel_base;
+    friend struct channel_layout;
     channel_arm(const channel_arm&) = delete;
     ~channel_arm();
 
@@ -158,6 +159,7 @@ protected:
     void last_handle_gone() noexcept;
 
     friend class channel_arm;
+    friend struct channel_layout;
     lock lock_;
     ref_count refs_{1};
     std::atomic<bool> closed_{false};
@@ -373,6 +375,7 @@ private:
     void destroy() noexcept override { delete this; }
     std::size_t buffered() const noexcept override { return buffer_.size(); }
 
+    friend struct channel_layout;
     value_queue<T> buffer_;
 };
 

@@ -47,6 +47,7 @@ public:
     }
 
 private:
+    friend struct channel_layout;
     struct block {
         block* next;
         std::size_t slots;
