@@ -214,6 +214,9 @@ void kernel_op::completed(int result, bool of_cancel) noexcept {
         }
         done_ = true;
         answer_ = result;
+    } else if (result == -ENOENT && !done_) {
+        // It was between two of the kernel's tries, when it can not be found; it may wait again by now.
+        ring_->cancel(*this);
     }
     if (pending_ == 0) retired();
 }
