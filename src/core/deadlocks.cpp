@@ -45,6 +45,13 @@ const task_view* waits_for(const tasks_by_id& tasks, const task_view& task) {
     return nullptr;
 }
 
+void write_waits_for(std::string& out, task_writer& writer, const task_view* other) {
+    if (!other) return;
+    out += "    and waits for ";
+    writer.write_name(out, *other);
+    out += '\n';
+}
+
 } // namespace
 
 std::size_t write_deadlocks(std::string& out, const std::vector<cancel_node*>& roots) {
@@ -77,13 +84,14 @@ std::size_t write_deadlocks(std::string& out, const std::vector<cancel_node*>& r
                                        : "tasks that wait for each other, in a circle:\n";
         for (auto member = circle; member != way.end(); ++member) {
             writer.write(out, **member);
-            out += "    and waits for ";
-            writer.write_name(out, member + 1 == way.end() ? **circle : **(member + 1));
-            out += '\n';
+            write_waits_for(out, writer, member + 1 == way.end() ? *circle : *(member + 1));
         }
     }
     if (!rest.empty()) out += "deadlock: tasks that nothing else can wake:\n";
-    for (const task_view* task : rest) writer.write(out, *task);
+    for (const task_view* task : rest) {
+        writer.write(out, *task);
+        write_waits_for(out, writer, waits_for(tasks, *task));
+    }
     return tasks.size();
 }
 

@@ -1,5 +1,6 @@
 #include <levada/sync/channel_state.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 
@@ -59,7 +60,22 @@ void channel_arm::describe(std::string& out) const {
     out += count(ch.receivers_);
     out += " receiving, ";
     out += count(ch.senders_);
-    out += " sending)";
+    out += " sending; ";
+    const std::size_t ends = ch.ends_ ? ch.ends_->count : 0;
+    if (ends != 0) {
+        out += std::to_string(ch.senders_count_.count());
+        out += " ends to send, ";
+        out += std::to_string(ch.receivers_count_.count());
+        out += " to receive";
+    }
+    // Handles beside the ends: whoever has one may complete it.
+    if (const std::size_t others = ch.refs_.count() - std::min<std::size_t>(ends, ch.refs_.count());
+        others != 0 || ends == 0) {
+        if (ends != 0) out += ", ";
+        out += std::to_string(others);
+        out += others == 1 ? " handle" : " handles";
+    }
+    out += ')';
     ch.lock_.release();
 }
 

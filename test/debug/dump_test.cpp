@@ -61,7 +61,7 @@ TEST_CASE(
     CHECK(has(text, here(line + 4)));
     CHECK(has(text, "waits for recv on a channel of 3 made at "));
     CHECK(has(text, here(line + 3)));
-    CHECK(has(text, "(0 buffered, 1 receiving, 0 sending), for 1500 ms"));
+    CHECK(has(text, "(0 buffered, 1 receiving, 0 sending; 3 handles), for 1500 ms"));
     CHECK(has(text, here(line_of_inner) + " in "));
     CHECK(has(text, here(line_of_inner + 3) + " in "));
     CHECK(has(text, "runs or is ready to"));
@@ -83,7 +83,7 @@ TEST_CASE("a dump tells what a channel holds and who waits at it") {
     });
     INFO(text);
     CHECK(count(text, "send on a channel of 2") == 3);
-    CHECK(count(text, "(2 buffered, 0 receiving, 3 sending)") == 3);
+    CHECK(count(text, "(2 buffered, 0 receiving, 3 sending; 4 handles)") == 3);
 }
 
 TEST_CASE("a dump tells whose group a task waits for, and where, also behind nested regions") {
