@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include <levada/base/fatal.hpp>
+#include <levada/runtime/submit.hpp>
 
 namespace levada::detail {
 namespace {
@@ -187,6 +188,15 @@ void ring::reap() noexcept {
         op->waits_ = false;
         waiting_.erase(*op);
     }
+}
+
+void check_submitted(const io_uring_sqe& sqe) noexcept {
+    if ((sqe.flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) != 0)
+        fatal("event_loop::submit: the entry is linked to the next one, which may be any of the loop's: "
+              "submit one "
+              "after the other");
+    if ((sqe.flags & IOSQE_CQE_SKIP_SUCCESS) != 0)
+        fatal("event_loop::submit: the entry asks for no completion, so its task would wait for ever");
 }
 
 bool kernel_op::link() noexcept {

@@ -15,6 +15,7 @@
 #include <levada/base/lock.hpp>
 #include <levada/core/main_task.hpp>
 #include <levada/core/spawn.hpp>
+#include <levada/runtime/submit.hpp>
 
 namespace levada {
 
@@ -57,6 +58,21 @@ public:
         post(static_cast<work&>(*w.release()));
     }
     void post(work& w) noexcept override;
+
+    /// Any operation of io_uring, in a task of this loop: `prep` gets an `io_uring_sqe*` and fills it, as by
+    /// liburing's `io_uring_prep_...`; `auto n = co_await loop.submit([&](io_uring_sqe* sqe) { ... });`
+    ///
+    /// *Suspends* until the kernel has completed it. *Outcomes*: its answer, `result<int>`; a negative one is
+    /// the system's error. *Cancel*: the kernel is asked to give it up; what it completed all the same is
+    /// reported as done, so a descriptor in the answer is not lost. Buffers have to live until then: those
+    /// of the awaiting frame do. `prep` is called as the entry is made, perhaps later than the call, and once
+    /// more if the queue was full; it must not throw. An entry has one completion: no multishot, no link, no
+    /// skipped completion; its `user_data` is ours. Not an arm of select: spawn it, and select on `join()`.
+    template <class F>
+        requires std::invocable<F&, io_uring_sqe*>
+    [[nodiscard]] auto submit(F prep) {
+        return detail::submit_op<F>(*this, std::move(prep));
+    }
 
     /// The loop that runs the calling thread's tasks; null where there is none.
     [[nodiscard]] static event_loop* current() noexcept;
