@@ -135,7 +135,7 @@ void cancel_node::adopt_task(cancel_node& child) noexcept {
         child.counted_.store(true, std::memory_order_relaxed);
         children_.insert(child);
         std::uint32_t n = live_.load(std::memory_order_relaxed) + 1;
-        if (n == 1 && kind == node_kind::source && static_cast<source_node*>(this)->local_root_) {
+        if ((n & counted) == 1 && kind == node_kind::source && static_cast<source_node*>(this)->local_root_) {
             first = true;
             n |= lingers;
             ref(); // for whoever takes the last task from the count

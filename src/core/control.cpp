@@ -141,12 +141,16 @@ void control::run() noexcept {
 }
 
 frame_handle control::first_frame() noexcept {
+    set(task_flag::beginning);
     try {
-        if (frame_handle root = begin()) {
+        const frame_handle root = begin();
+        clear(task_flag::beginning);
+        if (root) {
             root.promise().attach(*this, nullptr, true);
             return root;
         }
     } catch (...) {
+        clear(task_flag::beginning);
         set_exception(std::current_exception());
         set(task_flag::failed);
     }
@@ -172,7 +176,7 @@ frame_handle control::leave_body(frame_handle body) noexcept {
         return nullptr;
     }
     boundary& site = site_of(*n);
-    set_running();
+    set_joining();
     if (!site.body_ended(*this, false)) return nullptr;
     pop_scope();
     return site.caller().frame();
@@ -211,7 +215,7 @@ bool control::await_children(cancel_node& outermost) noexcept {
 
 frame_handle control::unwind() noexcept {
     set(task_flag::unwinding);
-    set_running();
+    set_joining();
     for (;;) {
         // The outermost cancelled region that is not behind a shield.
         cancel_node* target = nullptr;
@@ -269,7 +273,8 @@ void control::end() noexcept {
     if (more != hanging::tasks) {
         if (!take_counted())
             home()->root().uncount(todo, was_cancelled); // who detached it may be at `parent`
-        else if (more == hanging::nothing) parent->uncount_child(*this, todo, was_cancelled);
+        // Whoever has a token of it may be on its way up through `parent`, from any thread.
+        else if (more == hanging::nothing && unshared()) parent->uncount_child(*this, todo, was_cancelled);
         else parent->uncount(todo, was_cancelled);
     }
     todo.run();

@@ -29,6 +29,11 @@ void keep_stuck(tasks_by_id& tasks) {
             const wake_sources& by = entry.second.wakers;
             return std::any_of(by.tasks().begin(), by.tasks().end(),
                                [&](const parker* p) { return !tasks.contains(p); }) ||
+                   std::any_of(by.holders().begin(), by.holders().end(),
+                               [&](const parker* p) {
+                                   const auto holder = tasks.find(p);
+                                   return holder == tasks.end() || !holder->second.alone;
+                               }) ||
                    std::any_of(by.regions().begin(), by.regions().end(),
                                [&](const cancel_node* r) { return !stuck_regions.contains(r); });
         };
@@ -39,6 +44,7 @@ void keep_stuck(tasks_by_id& tasks) {
 /// One that `task` waits for; null if there is none.
 const task_view* waits_for(const tasks_by_id& tasks, const task_view& task) {
     if (!task.wakers.tasks().empty()) return &tasks.at(task.wakers.tasks().front());
+    if (!task.wakers.holders().empty()) return &tasks.at(task.wakers.holders().front());
     for (const cancel_node* region : task.wakers.regions())
         for (const auto& [id, other] : tasks)
             if (other.region == region) return &other;

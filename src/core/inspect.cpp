@@ -29,6 +29,7 @@ void look_at_park(const control& task, task_view& view) {
     const std::uint32_t waited = coarse_ms(now) - task.parked_on().since;
     // The loop's clock is that of the turn, and may seem to be ahead.
     view.waited_ms = static_cast<std::int32_t>(waited) < 0 ? 0 : waited;
+    view.alone = task.current() == &task && task.live() == 0;
     if (deadline_of(task.current()) != time_point::max()) view.wakers.add_others();
     view.awaits.push_back(task.awaits_at());
     add_chain(view.awaits, task.leaf().promise().link());
@@ -73,7 +74,7 @@ task_view look_at(control& task) {
     task_view view;
     view.id = &task;
     view.epoch = task.epoch();
-    view.region = task.parent;
+    view.region = task.is_counted() ? task.parent : nullptr;
     view.started_at = task.started_at();
     if (task.has(task_flag::named)) view.name = task.name();
     if (task.begin_look()) {

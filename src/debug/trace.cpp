@@ -101,13 +101,8 @@ public:
     void began(const detail::control& task) noexcept {
         const detail::parker* const p = &task;
         note(kind::began, p, [&task](std::string& text) {
-            // Its name, and in a second line what it has waited for.
             text = task.has(detail::task_flag::named) ? task.name() : std::string();
             if (text.empty()) add_place(text, task.where());
-            text += '\n';
-            const auto s = task.state();
-            if (s == detail::park_state::claimed || s == detail::park_state::cancelled)
-                describe(text, task.parked_on());
         });
     }
     void woke(const detail::parker& p) noexcept override { note(kind::woke, &p, nullptr); }
@@ -197,16 +192,19 @@ public:
         const double us = static_cast<double>(e.at) / 1000;
         switch (e.what) {
             case kind::began: {
-                const std::string_view text = l.texts[e.text];
-                const std::size_t line = text.find('\n');
-                open(us, l, "B", text.substr(0, line));
+                open(us, l, "B", l.texts[e.text]);
                 std::fprintf(out_, ",\"args\":{\"task\":\"%p\"", e.task);
-                if (line + 1 < text.size()) {
-                    std::fputs(",\"waited for\":", out_);
-                    string(text.substr(line + 1));
+                const auto from = wakes_.find(e.task);
+                // What it was woken from is what it awaited last.
+                if (const auto last = awaits_.find(e.task); last != awaits_.end()) {
+                    if (from != wakes_.end()) {
+                        std::fputs(",\"waited for\":", out_);
+                        string(*last->second);
+                    }
+                    awaits_.erase(last);
                 }
                 std::fputs("}}", out_);
-                if (const auto from = wakes_.find(e.task); from != wakes_.end()) {
+                if (from != wakes_.end()) {
                     open(us, l, "f", "wake");
                     std::fprintf(out_, ",\"cat\":\"wake\",\"bp\":\"e\",\"id\":%zu}", from->second);
                     wakes_.erase(from);
@@ -224,6 +222,7 @@ public:
                 wakes_[e.task] = last_wake_;
                 break;
             case kind::awaits:
+                awaits_[e.task] = &l.texts[e.text];
                 open(us, l, "i", l.texts[e.text]);
                 std::fprintf(out_, ",\"s\":\"t\",\"args\":{\"task\":\"%p\"}}", e.task);
                 break;
@@ -256,6 +255,7 @@ private:
     std::string name_;
     std::FILE* out_;
     std::unordered_map<const void*, std::size_t> wakes_; // the last of each task that has not run since
+    std::unordered_map<const void*, const std::string*> awaits_; // of the logs, which stay meanwhile
     std::unordered_map<long, bool> open_runs_;
     std::size_t last_wake_ = 0;
 };

@@ -46,7 +46,8 @@ void channel_arm::describe(std::string& out) const {
         out += std::to_string(made.line());
     }
     channel_base& ch = *on_; // alive: we are linked
-    if (!ch.lock_.try_acquire()) return;
+    const try_lock_guard guard(ch.lock_);
+    if (!guard) return;
     const auto count = [](const intrusive_list<channel_arm>& queue) {
         std::size_t n = 0;
         for (const channel_arm* a = queue.front(); a && n <= most_counted; a = queue.next(*a)) ++n;
@@ -76,14 +77,15 @@ void channel_arm::describe(std::string& out) const {
         out += others == 1 ? " handle" : " handles";
     }
     out += ')';
-    ch.lock_.release();
 }
 
 // Only of a channel whose ends are counted, and that has no other handles, is it known who could.
 void channel_arm::wakers(wake_sources& out) const {
     if (!on_) return; // a nil channel: nobody
     channel_base& ch = *on_;
-    if (!ch.ends_ || !ch.lock_.try_acquire()) return out.add_others();
+    if (!ch.ends_) return out.add_others();
+    const try_lock_guard guard(ch.lock_);
+    if (!guard) return out.add_others();
     std::size_t handles = ch.ends_->count;
     std::size_t waiting = 0;
     for (const auto* queue : {&ch.receivers_, &ch.senders_})
@@ -95,15 +97,15 @@ void channel_arm::wakers(wake_sources& out) const {
     } else {
         const auto& peers = role == channel_role::receiver ? ch.ends_->senders : ch.ends_->receivers;
         for (const end_hook* e = peers.front(); e; e = peers.next(*e)) {
-            if (e->holder) out.add(*e->holder);
+            if (e->holder) out.add_holder(*e->holder);
             else out.add_others();
         }
     }
-    ch.lock_.release();
 }
 
 void channel_base::note_end(end_hook& e, bool sender) noexcept {
-    e.holder = this_thread().task;
+    control* const task = this_thread().task;
+    e.holder = task && task->has(task_flag::beginning) ? task : nullptr;
     lock_guard guard(lock_);
     (sender ? ends_->senders : ends_->receivers).insert(e);
     ++ends_->count;

@@ -61,11 +61,9 @@ void detail::mutex_op::describe(std::string& out) const {
 }
 
 void detail::mutex_op::wakers(wake_sources& out) const {
-    class lock& l = mutex_->queue_.guarded_by;
-    if (!l.try_acquire()) return out.add_others();
-    if (mutex_->holder_) out.add(*mutex_->holder_);
+    const try_lock_guard guard(mutex_->queue_.guarded_by);
+    if (guard && mutex_->holder_) out.add(*mutex_->holder_);
     else out.add_others();
-    l.release();
 }
 
 } // namespace levada

@@ -2,9 +2,13 @@
 
 #include <support.hpp>
 
+#include <atomic>
+#include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <system_error>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -243,4 +247,38 @@ TEST_TASK("a source made from the task's own token ends with the task") {
     REQUIRE(seen.reason() == std::errc::host_unreachable);
     auto r = co_await h.join();
     REQUIRE(!r);
+}
+
+TEST_CASE("the deadline of a task's token can be asked on another thread while the task ends") {
+    const test_support::with_loops unset;
+    std::atomic<bool> stop = false;
+    std::mutex guard;
+    cancel_token latest;
+    std::thread reader([&] {
+        while (!stop) {
+            cancel_token t;
+            {
+                const std::lock_guard lock(guard);
+                t = latest;
+            }
+            for (int i = 0; i < 20; ++i)
+                if (t.deadline() != time_point::max()) std::abort();
+        }
+    });
+    runtime rt({.loops = 1});
+    rt.run([&]() -> task<> {
+        for (int i = 0; i < 3000; ++i)
+            co_await with_group([&](task_group& g) -> task<> {
+                g.go([&]() -> task<> {
+                    {
+                        const std::lock_guard lock(guard);
+                        latest = this_task::token();
+                    }
+                    co_await this_task::yield();
+                });
+                co_return;
+            });
+    });
+    stop = true;
+    reader.join();
 }

@@ -171,6 +171,87 @@ LEVADA_TEST_CASE("whoever has a handle beside the counted ends may send: no dead
     static_cast<void>(co_await h.join());
 }
 
+LEVADA_TEST_CASE(
+    "an end that a task still to be started has in its closure, or one in a buffer, holds up nobody") {
+    // The closure lies with the task that sends later.
+    auto [tx, rx] = make_ends<int>();
+    go([out = std::move(tx)]() -> task<> {
+        co_await sleep_for(1h);
+        static_cast<void>(co_await out.send(1));
+    });
+    // The reply's end lies in the buffer of a server that is busy.
+    struct request {
+        explicit request(send_end<int> to) : reply(std::move(to)) {}
+        send_end<int> reply;
+    };
+    channel<request> server(4);
+    auto [reply_tx, reply_rx] = make_ends<int>();
+    auto client = spawn(
+        [](channel<request> to, send_end<int> mine, recv_end<int> answer) -> task<int> {
+            static_cast<void>(co_await to.emplace(std::move(mine)));
+            co_return (co_await answer.recv()).value();
+        },
+        server, std::move(reply_tx), std::move(reply_rx));
+    auto receiver =
+        spawn([](recv_end<int> in) -> task<> { static_cast<void>(co_await in.recv()); }, std::move(rx));
+    co_await sleep_for(a_while);
+    const found f = look();
+    INFO(f.text);
+    CHECK(f.n == 0);
+    {
+        auto asked = co_await server.recv();
+        REQUIRE(asked);
+        static_cast<void>(co_await asked->reply.send(7));
+    }
+    auto answered = co_await client.join();
+    CHECK(test_support::holds(answered, 7));
+    receiver.cancel();
+    static_cast<void>(co_await receiver.join());
+}
+
+LEVADA_TEST_CASE("an end that its holder lends to a task that it started holds up nobody") {
+    auto [tx, rx] = make_ends<int>();
+    auto h = spawn(
+        [](send_end<int> out, recv_end<int> in) -> task<> {
+            auto helper = spawn([&out]() -> task<> {
+                co_await sleep_for(1h);
+                static_cast<void>(co_await out.send(1));
+            });
+            auto v = co_await in.recv();
+            CHECK(test_support::holds(v, 1));
+            static_cast<void>(co_await helper.join());
+        },
+        std::move(tx), std::move(rx));
+    co_await sleep_for(a_while);
+    const found f = look();
+    INFO(f.text);
+    CHECK(f.n == 0);
+    static_cast<void>(co_await h.join());
+}
+
+LEVADA_TEST_CASE("a detached task does not hold up the region it was started in") {
+    mutex m;
+    event let_go;
+    auto h = spawn([&]() -> task<> {
+        auto guard = co_await m.lock();
+        spawn([&]() -> task<> {
+            co_await shield([&]() -> task<> { auto mine = co_await m.lock(); });
+        }).detach();
+        auto counted =
+            spawn([&]() -> task<> { co_await shield([&]() -> task<> { co_await let_go.wait(); }); });
+        co_await sleep_for(1h);
+    });
+    co_await sleep_for(a_while);
+    h.cancel();
+    co_await sleep_for(a_while);
+    const found f = look();
+    INFO(f.text);
+    CHECK(f.n == 0);
+    let_go.set();
+    static_cast<void>(co_await h.join());
+    co_await sleep_for(a_while);
+}
+
 LEVADA_TEST_CASE("a select is stuck only when all of its arms are") {
     mutex m;
     auto [tx, rx] = make_ends<int>();

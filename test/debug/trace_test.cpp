@@ -2,7 +2,9 @@
 
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -109,4 +111,32 @@ TEST_CASE("a trace of four loops and a plain thread has each of their wake-ups, 
     const std::string text = file.text();
     CHECK(count(text, "recv on a rendezvous channel made at") >= 101);
     CHECK(text.ends_with("\"otherData\":{\"dropped\":\"0\"}}\n"));
+}
+
+TEST_CASE("what a woken task waited for may be gone before it runs") {
+    const as_before after;
+    const temporary file;
+    {
+        debug::trace t(file.path);
+        virtual_loop loop;
+        loop.run([]() -> task<> {
+            auto ch = std::make_unique<channel<int>>();
+            auto receiver =
+                spawn([](const channel<int>& from) -> task<> { static_cast<void>(co_await from.recv()); },
+                      std::cref(*ch));
+            auto ev = std::make_unique<event>();
+            auto waiter = spawn([](event& e) -> task<> { co_await e.wait(); }, std::ref(*ev));
+            co_await test_support::until_parked(receiver);
+            co_await test_support::until_parked(waiter);
+            static_cast<void>(ch->try_send(7));
+            ch.reset();
+            ev->set();
+            ev.reset();
+            static_cast<void>(co_await receiver.join());
+            static_cast<void>(co_await waiter.join());
+        });
+        static_cast<void>(t.stop());
+    }
+    CHECK(count(file.text(), "\"waited for\":\"recv on a rendezvous channel made at") == 1);
+    CHECK(count(file.text(), "\"waited for\":\"event::wait\"") == 1);
 }

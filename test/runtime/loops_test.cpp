@@ -402,3 +402,39 @@ TEST_CASE("no descriptor is left behind by the loops of a runtime") {
     }
     CHECK(open() == before);
 }
+
+TEST_CASE("a loop whose last task was cancelled still counts those that are started there afterwards") {
+    const test_support::with_loops unset;
+    std::atomic<bool> finished = false;
+    runtime rt({.loops = 2, .pinned = true});
+    rt.run([&]() -> task<> {
+        auto h = spawn_on(rt.loop(1), [&]() -> task<> {
+            event gone;
+            // It ends before its child, which its dropped handle cancels: the last of its loop's tasks is
+            // cut.
+            go([&]() -> task<> {
+                auto dropped = spawn([&]() -> task<> {
+                    defer out([&]() noexcept { gone.set(); });
+                    co_await sleep_for(1h);
+                });
+                co_await test_support::until_parked(dropped);
+            });
+            co_await gone.wait();
+            for (int i = 0; i < 10; ++i) co_await this_task::yield(); // the loop's own have ended
+            event began;
+            go(
+                [&finished](event& b) -> task<> {
+                    co_await shield([&]() -> task<> {
+                        b.set();
+                        for (int i = 0; i < 1000; ++i) co_await this_task::yield();
+                        co_await sleep_for(1ms);
+                        finished = true;
+                    });
+                },
+                std::ref(began));
+            co_await began.wait();
+        });
+        static_cast<void>(co_await h.join());
+    });
+    CHECK(finished); // main's end has cancelled it, and waited
+}

@@ -228,3 +228,30 @@ TEST_CASE("ends of void signal that somebody has gone") {
     CHECK(rx.try_recv());
     CHECK(rx.try_recv().error() == errc::closed);
 }
+
+TEST_TASK("a plain view made from an end that is moved is a handle more, and the end counts itself out") {
+    auto [tx, rx] = make_ends<int>(4);
+    auto keep = tx;
+    {
+        auto h = spawn([](send_channel<int> out) -> task<> { static_cast<void>(co_await out.send(1)); },
+                       std::move(tx));
+        auto r = co_await h.join();
+        CHECK(r.has_value());
+    }
+    {
+        auto moved = keep;
+        send_channel<int> view = std::move(moved);
+        view = std::move(moved);
+        CHECK(moved.same(view));
+    }
+    {
+        auto moved = rx;
+        recv_channel<int> view = std::move(moved);
+        view = std::move(moved);
+    }
+    auto v = co_await rx.recv();
+    CHECK(test_support::holds(v, 1));
+    keep.reset(); // the last that counts
+    auto end = co_await rx.recv();
+    CHECK(end.error() == errc::closed);
+}

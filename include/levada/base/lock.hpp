@@ -88,6 +88,21 @@ private:
     lock& lock_;
 };
 
+/// Holds a lock for a scope, if it was free.
+class [[nodiscard]] try_lock_guard {
+public:
+    explicit try_lock_guard(lock& l) noexcept : lock_(l.try_acquire() ? &l : nullptr) {}
+    ~try_lock_guard() {
+        if (lock_) lock_->release();
+    }
+    try_lock_guard(const try_lock_guard&) = delete;
+    try_lock_guard& operator=(const try_lock_guard&) = delete;
+    explicit operator bool() const noexcept { return lock_ != nullptr; }
+
+private:
+    lock* lock_;
+};
+
 /// An exchange that is atomic only where the process has more than one thread.
 template <class T>
 T exchange_flag(std::atomic<T>& flag, T value) noexcept {

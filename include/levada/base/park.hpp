@@ -101,6 +101,11 @@ public:
         return true;
     }
     void set_running() noexcept { set(park_state::running); }
+    /// The same, for one that is about to wait for its children: an epoch of its own, so that dumps tell that
+    /// from what it did before.
+    void set_joining() noexcept {
+        word_.store(next_epoch() | raw(park_state::running), std::memory_order_release);
+    }
     void set_claimed() noexcept { set(park_state::claimed); }
     void set_cancelled() noexcept { set(park_state::cancelled); }
     void set_ended() noexcept { set(park_state::ended); }

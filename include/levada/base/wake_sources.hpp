@@ -14,6 +14,8 @@ class wake_sources {
 public:
     /// This task, going on, could.
     void add(const parker& task) { tasks_.push_back(&task); }
+    /// So could this task, by a thing that it has, and perhaps lends to those that it started.
+    void add_holder(const parker& task) { holders_.push_back(&task); }
     /// And so could one that nobody knows: a plain thread, a timer, the kernel, whoever has a handle.
     void add_others() noexcept { others_ = true; }
 
@@ -21,11 +23,13 @@ public:
     void add_region(const cancel_node& region) { regions_.push_back(&region); }
 
     [[nodiscard]] const std::vector<const parker*>& tasks() const noexcept { return tasks_; }
+    [[nodiscard]] const std::vector<const parker*>& holders() const noexcept { return holders_; }
     [[nodiscard]] const std::vector<const cancel_node*>& regions() const noexcept { return regions_; }
     [[nodiscard]] bool others() const noexcept { return others_; }
 
 private:
     std::vector<const parker*> tasks_;
+    std::vector<const parker*> holders_;
     std::vector<const cancel_node*> regions_;
     bool others_ = false;
 };

@@ -145,6 +145,9 @@ public:
         return (live_.load(std::memory_order_relaxed) & awaited) != 0;
     }
 
+    [[nodiscard]] bool is_counted() const noexcept { return counted_.load(std::memory_order_relaxed); }
+    /// No reference but the caller's: nobody else can get one.
+    [[nodiscard]] bool unshared() const noexcept { return refs_.count() == 1; }
     /// Whether the parent counts this task as live; the one who clears it uncounts.
     [[nodiscard]] bool take_counted() noexcept { return exchange_flag(counted_, false); }
 

@@ -50,14 +50,15 @@ struct task_run {
 enum class task_flag : std::uint16_t {
     started = 1,
     unwinding = 2,
-    told = 4,       // answered a cancel by an outcome; the next operation unwinds
-    idle_wait = 8,  // the body of a boundary is done, its tasks are not
-    cancelled = 16, // ended by unwinding; set before the task counts as ended
-    failed = 32,    // ended by an exception; likewise
-    thrown = 64,    // holds an exception
-    kernel = 128,   // parked on an operation that the kernel may have
-    retiring = 512, // claimed or cancelled, and waits for the kernel to let go
-    named = 256,    // has a name in the table of names
+    told = 4,         // answered a cancel by an outcome; the next operation unwinds
+    idle_wait = 8,    // the body of a boundary is done, its tasks are not
+    cancelled = 16,   // ended by unwinding; set before the task counts as ended
+    failed = 32,      // ended by an exception; likewise
+    thrown = 64,      // holds an exception
+    kernel = 128,     // parked on an operation that the kernel may have
+    retiring = 512,   // claimed or cancelled, and waits for the kernel to let go
+    named = 256,      // has a name in the table of names
+    beginning = 1024, // its callable is being called: arguments move into its first frame
 };
 
 /// What the holder of a join_handle and the end of the task tell each other.

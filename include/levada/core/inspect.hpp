@@ -45,7 +45,8 @@ struct task_view {
     std::uint32_t waited_ms = 0;
     std::vector<await_site> awaits; // where its frames await, the innermost first
     wake_sources wakers;
-    const cancel_node* region = nullptr; // in which it was started; an address only
+    const cancel_node* region = nullptr; // that counts it, if it was not detached; an address only
+    bool alone = false; // parked in no region of its own, and without tasks that it has started
 };
 
 /// Calls `see` for every live task below a root. What is started meanwhile may be missed.

@@ -18,10 +18,11 @@ std::size_t dump_tasks(std::ostream& out);
 /// Writes the tasks that wait for each other and for nobody else, those in a circle first, and gives their
 /// number.
 ///
-/// It knows who holds a mutex, whom a join and a group's wait wait for, and which tasks hold the counted ends
-/// of a channel (`make_ends`) that has no other handles; whoever waits for something else, or has a deadline,
-/// is not counted among the stuck. An end is taken to be with the task that made or moved it last, and a
-/// mutex to be held by the one that locked it. *Threads*: any.
+/// It knows who locked a mutex, whom a join and a group's wait wait for, and which tasks were given the
+/// counted ends of a channel (`make_ends`) as arguments; an end that lies elsewhere, or with a task that has
+/// started others and so may have lent it, and a handle beside the ends, may belong to anybody. Whoever waits
+/// for anything else, or has a deadline, is not counted among the stuck. A mutex is taken to be held by the
+/// one that locked it, though its guard may have moved on. *Threads*: any.
 std::size_t find_deadlocks(std::ostream& out);
 
 } // namespace levada::debug

@@ -77,6 +77,12 @@ private:
 
 namespace detail {
 
+/// Marks the counted ends of ends.hpp. A view made from one is another handle, and the end stays as it is,
+/// also where it was moved from: it has to find its channel to count itself out.
+struct counts_itself {};
+template <class E>
+concept counted = std::derived_from<std::remove_cvref_t<E>, counts_itself>;
+
 /// What every handle of a channel has in common. A handle is a counted pointer.
 template <class T>
 class channel_handle {
@@ -338,6 +344,14 @@ public:
     send_channel(nil_t) noexcept {}
     send_channel(const channel<T>& c) noexcept : detail::channel_handle<T>(c) {}
     send_channel(channel<T>&& c) noexcept : detail::channel_handle<T>(std::move(c)) {}
+    template <detail::counted E>
+        requires std::derived_from<std::remove_cvref_t<E>, send_channel>
+    send_channel(E&& end) noexcept : send_channel(static_cast<const send_channel&>(end)) {}
+    template <detail::counted E>
+        requires std::derived_from<std::remove_cvref_t<E>, send_channel>
+    send_channel& operator=(E&& end) noexcept {
+        return *this = send_channel(static_cast<const send_channel&>(end));
+    }
 
     friend bool operator==(const send_channel& a, const send_channel& b) noexcept { return a.same(b); }
 
@@ -353,6 +367,14 @@ public:
     recv_channel(nil_t) noexcept {}
     recv_channel(const channel<T>& c) noexcept : detail::channel_handle<T>(c) {}
     recv_channel(channel<T>&& c) noexcept : detail::channel_handle<T>(std::move(c)) {}
+    template <detail::counted E>
+        requires std::derived_from<std::remove_cvref_t<E>, recv_channel>
+    recv_channel(E&& end) noexcept : recv_channel(static_cast<const recv_channel&>(end)) {}
+    template <detail::counted E>
+        requires std::derived_from<std::remove_cvref_t<E>, recv_channel>
+    recv_channel& operator=(E&& end) noexcept {
+        return *this = recv_channel(static_cast<const recv_channel&>(end));
+    }
 
     friend bool operator==(const recv_channel& a, const recv_channel& b) noexcept { return a.same(b); }
 

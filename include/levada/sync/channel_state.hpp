@@ -80,9 +80,10 @@ private:
     bool holds_ = false;  // has a reference on the channel
 };
 
-/// Where a counted end of a channel is kept, and by whom, as far as one can tell.
+/// Where a counted end of a channel is, and whose it is, as far as one can tell.
 struct end_hook : list_hook {
-    const parker* holder; // the task that made, copied or moved it last; null where that was none
+    const parker*
+        holder; // the task that has it as an argument of its first frame; null where it lies elsewhere
 };
 
 /// The part that does not depend on the type of the values.

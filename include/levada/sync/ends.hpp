@@ -16,7 +16,7 @@ namespace detail {
 
 /// A counted end: a view that keeps the channel's count of its side, and stands in its list of ends.
 template <class View, bool Sender>
-class counted_end : public View {
+class counted_end : public View, public counts_itself {
 public:
     counted_end(const counted_end& other) noexcept : View(other) {
         if (this->state_) this->state_->add_end(Sender);
