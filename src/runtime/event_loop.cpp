@@ -17,6 +17,7 @@
 #include <levada/base/trace_hooks.hpp>
 #include <levada/core/inspect.hpp>
 
+#include "beacon.hpp"
 #include "crew.hpp"
 #include "grain.hpp"
 #include "ring.hpp"
@@ -137,21 +138,29 @@ void event_loop::enter() {
 }
 
 void event_loop::post(work& w) noexcept {
-    if (detail::single_threaded() || executor::current() == this) {
+    const bool inside = executor::current() == this;
+    if (detail::single_threaded() || inside) {
         ready_.push(w);
+        if (beacon_ && !inside) beacon_->light();
         return;
     }
     // All of it under the lock: once it is let go, the work may run, and the loop may be destroyed by it.
     detail::lock_guard guard(inbox_lock_);
     inbox_.push(w);
     inbox_full_.store(true, std::memory_order_seq_cst);
-    if (sleeping_.exchange(false, std::memory_order_seq_cst)) waker_->wake();
+    if (sleeping_.exchange(false, std::memory_order_seq_cst)) call();
+}
+
+// Who polls the beacon sleeps there; in a `run_once` with a timeout the loop sleeps in its ring all the same.
+void event_loop::call() noexcept {
+    waker_->wake();
+    if (beacon_) beacon_->light();
 }
 
 void event_loop::stop() noexcept {
     detail::lock_guard guard(inbox_lock_);
     stop_.store(true, std::memory_order_seq_cst);
-    if (sleeping_.exchange(false, std::memory_order_seq_cst)) waker_->wake();
+    if (sleeping_.exchange(false, std::memory_order_seq_cst)) call();
 }
 
 std::size_t event_loop::in_flight() const noexcept { return ring_->in_flight(); }
@@ -390,7 +399,7 @@ bool event_loop::run_late() noexcept {
 
 void event_loop::nudge() noexcept {
     nudged_.store(true, std::memory_order_seq_cst);
-    if (sleeping_.exchange(false, std::memory_order_seq_cst)) waker_->wake();
+    if (sleeping_.exchange(false, std::memory_order_seq_cst)) call();
 }
 
 void event_loop::run_in_crew(const std::atomic<bool>& stop) noexcept {
@@ -417,8 +426,38 @@ bool event_loop::run_once(duration timeout) {
     if (executor::current()) detail::fatal("event_loop::run_once on a loop's own thread");
     enter();
     detail::enter_executor entered(*this);
+    sleeping_.store(false, std::memory_order_relaxed); // it may rest since the last turn
     const bool did = turn(detail::saturating_add(now(), timeout));
-    return run_ready() || did;
+    const bool ran = run_ready();
+    if (beacon_) rest();
+    return ran || did;
+}
+
+// Between two turns the beacon stands in for the sleep in the ring, and so do invariant 2 and its flags.
+void event_loop::rest() noexcept {
+    beacon_->dim(next_deadline());
+    sleeping_.store(true, std::memory_order_seq_cst);
+    // The kernel has to have what tasks have submitted.
+    if (ring_->wants_poll()) ring_->poll();
+    if (anything_ready() || inbox_full_.load(std::memory_order_seq_cst) ||
+        stop_.load(std::memory_order_seq_cst) || ring_->wants_poll())
+        beacon_->light();
+}
+
+int event_loop::fd() {
+    if (crew_) detail::fatal("event_loop::fd of a loop of a runtime: only a loop of one's own can be polled");
+    if (!beacon_) {
+        enter();
+        auto made = std::make_unique<detail::beacon>();
+        ring_->signal_to(made->event_fd());
+        {
+            detail::lock_guard guard(inbox_lock_);
+            beacon_ = std::move(made);
+        }
+        forget_direct();  // all that is made ready comes through post()
+        beacon_->light(); // what is ready already is found by the first turn
+    }
+    return beacon_->fd();
 }
 
 bool event_loop::asleep_for_ever() const noexcept {

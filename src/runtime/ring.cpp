@@ -70,6 +70,11 @@ void ring::enable() {
     disabled_ = false;
 }
 
+void ring::signal_to(int event_fd) {
+    if (const int r = io_uring_register_eventfd(&ring_, event_fd); r < 0)
+        throw std::system_error(-r, std::system_category(), "event_loop::fd");
+}
+
 // A free entry; the kernel is handed what is queued when there is none. Null while it takes no more.
 io_uring_sqe* ring::entry() noexcept {
     if (io_uring_sqe* sqe = io_uring_get_sqe(&ring_)) return sqe;

@@ -22,6 +22,9 @@ public:
     /// Makes the calling thread the ring's: no other may submit from now on.
     void enable();
 
+    /// The kernel writes to this eventfd when there is something to reap. Throws `std::system_error`.
+    void signal_to(int event_fd);
+
     void submit(ring_entry& op) noexcept;
     void cancel(ring_entry& op) noexcept;
 

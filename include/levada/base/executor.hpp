@@ -165,6 +165,7 @@ protected:
         direct_ = &ready;
         direct_start_ = &fresh;
     }
+    void forget_direct() noexcept { direct_ = direct_start_ = nullptr; }
     /// After a shutdown, which cancels the root: a new one for what is started next.
     void renew_root();
 

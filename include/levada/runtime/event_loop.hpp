@@ -20,6 +20,7 @@
 namespace levada {
 
 namespace detail {
+class beacon;
 class crew;
 class grain;
 } // namespace detail
@@ -43,6 +44,15 @@ public:
     bool run_once(duration timeout);
     /// Does what can be done now, without sleeping. Says whether anything was done.
     bool poll() { return run_once(duration::zero()); }
+    /// A descriptor for another loop to poll, on the thread that calls `poll()` then: readable whenever
+    /// `poll()` would do something (a ready task, a due timer, a completion, a post), and until it was
+    /// called.
+    ///
+    /// It is an epoll set, good for poll, select, epoll, and what is built on them; it is the loop's, not to
+    /// be closed, read or written. The first call makes the calling thread the loop's own. From then on posts
+    /// and wake-ups from outside of a turn cost a system call. Not for loops of a runtime. Throws
+    /// `std::system_error`.
+    [[nodiscard]] int fd();
     /// Makes `run()` return after the turn that it is in; the next `run()`, if none is on. *Threads*: any.
     void stop() noexcept;
 
@@ -118,6 +128,8 @@ private:
 
     void enter();
     bool turn(time_point until);
+    void rest() noexcept;
+    void call() noexcept; // with the inbox's lock held
     [[nodiscard]] work* next_ready(unsigned turn) noexcept;
     [[nodiscard]] bool anything_ready() const noexcept {
         return !ready_.empty() || !stack_.empty() || !fresh_.empty() || !old_.empty() || !later_.empty();
@@ -157,6 +169,7 @@ private:
     unsigned turns_with_stack_ = 0;
     std::unique_ptr<detail::ring> ring_;
     std::unique_ptr<waker> waker_;
+    std::unique_ptr<detail::beacon> beacon_; // once somebody polls fd(); set under the inbox's lock
     bool entered_ = false;
     std::thread::id owner_; // once entered
     std::atomic<bool> stop_{false};
