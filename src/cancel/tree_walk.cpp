@@ -12,7 +12,6 @@ tree_walk::tree_walk(cancel_node& root) noexcept : root_(&root), at_(&root) {
 }
 
 tree_walk::~tree_walk() {
-    if (!at_) return;
     {
         lock_guard guard(at_->lock_);
         at_->children_.erase(leaves_[leaf_]);

@@ -23,14 +23,14 @@ void look_at_park(const control& task, task_view& view) {
     view.epoch = task.epoch(); // it may have changed before the look
     task.parked_on().describe(view.waits_for);
     task.parked_on().wakers(view.wakers);
+    view.alone = task.current() == &task && task.live() == 0;
+    if (deadline_of(task.current()) != time_point::max()) view.wakers.add_others();
     if constexpr (!diagnosis) return;
     const executor* const home = task.home();
     const time_point now = executor::current() == home ? home->now() : std::chrono::steady_clock::now();
     const std::uint32_t waited = coarse_ms(now) - task.parked_on().since;
     // The loop's clock is that of the turn, and may seem to be ahead.
     view.waited_ms = static_cast<std::int32_t>(waited) < 0 ? 0 : waited;
-    view.alone = task.current() == &task && task.live() == 0;
-    if (deadline_of(task.current()) != time_point::max()) view.wakers.add_others();
     view.awaits.push_back(task.awaits_at());
     add_chain(view.awaits, task.leaf().promise().link());
 }
@@ -107,6 +107,11 @@ void see_tasks(cancel_node& root, const std::function<void(const task_view&)>& s
         });
         for (const task_view& v : seen) see(v);
     }
+}
+
+void see_all_tasks(const std::function<void(const task_view&)>& see) {
+    const all_roots roots;
+    for (cancel_node* root : roots.get()) see_tasks(*root, see);
 }
 
 all_roots::~all_roots() {

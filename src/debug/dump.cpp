@@ -8,17 +8,15 @@
 namespace levada::debug {
 
 std::size_t dump_tasks(std::ostream& out) {
-    const detail::all_roots roots;
     detail::task_writer writer;
     std::size_t n = 0;
     std::string text;
-    for (detail::cancel_node* root : roots.get())
-        detail::see_tasks(*root, [&](const detail::task_view& task) {
-            ++n;
-            text.clear();
-            writer.write(text, task);
-            out << text;
-        });
+    detail::see_all_tasks([&](const detail::task_view& task) {
+        ++n;
+        text.clear();
+        writer.write(text, task);
+        out << text;
+    });
     out << n << (n == 1 ? " task\n" : " tasks\n");
     (void)find_deadlocks(out);
     out.flush();

@@ -132,10 +132,7 @@ bool ring::has_news() const noexcept {
            IO_URING_READ_ONCE(*cq.ktail) != IO_URING_READ_ONCE(*cq.khead);
 }
 
-bool ring::wants_poll() noexcept {
-    return io_uring_sq_ready(&ring_) != 0 || io_uring_cq_ready(&ring_) != 0 || !waiting_.empty() ||
-           (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
-}
+bool ring::wants_poll() noexcept { return io_uring_sq_ready(&ring_) != 0 || !waiting_.empty() || has_news(); }
 
 void ring::poll() noexcept {
     int r;
@@ -198,8 +195,7 @@ void ring::reap() noexcept {
 void check_submitted(const io_uring_sqe& sqe) noexcept {
     if ((sqe.flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) != 0)
         fatal("event_loop::submit: the entry is linked to the next one, which may be any of the loop's: "
-              "submit one "
-              "after the other");
+              "submit one after the other");
     if ((sqe.flags & IOSQE_CQE_SKIP_SUCCESS) != 0)
         fatal("event_loop::submit: the entry asks for no completion, so its task would wait for ever");
 }

@@ -12,23 +12,18 @@ namespace {
 void terminate(const std::string& report) { detail::fatal(report); }
 std::atomic<leak_guard::handler> handles{terminate};
 
-template <class F>
-void see_all(const F& see) {
-    const detail::all_roots roots;
-    for (detail::cancel_node* root : roots.get()) detail::see_tasks(*root, see);
-}
-
 } // namespace
 
 leak_guard::leak_guard(const std::source_location& where) : where_(where) {
-    see_all([this](const detail::task_view& t) { before_.emplace_back(t.id, t.started_at.low()); });
+    detail::see_all_tasks(
+        [this](const detail::task_view& t) { before_.emplace_back(t.id, t.started_at.low()); });
     std::sort(before_.begin(), before_.end());
 }
 
 std::string leak_guard::leaked() const {
     std::string report;
     detail::task_writer writer;
-    see_all([&](const detail::task_view& t) {
+    detail::see_all_tasks([&](const detail::task_view& t) {
         if (t.what == detail::task_view::doing::running) return;
         if (std::binary_search(before_.begin(), before_.end(), task_id(t.id, t.started_at.low()))) return;
         writer.write(report, t);

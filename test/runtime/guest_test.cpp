@@ -1,5 +1,7 @@
 // A loop that another one drives: it polls fd(), and calls poll() when that is readable.
 
+#include "pipe_ends.hpp"
+
 #include <support.hpp>
 
 #include <fcntl.h>
@@ -39,16 +41,6 @@ bool drive(event_loop& loop, const F& until) {
     }
     return true;
 }
-
-class pipe_ends {
-public:
-    pipe_ends() { REQUIRE(::pipe2(fd, O_CLOEXEC) == 0); }
-    ~pipe_ends() {
-        ::close(fd[0]);
-        ::close(fd[1]);
-    }
-    int fd[2];
-};
 
 } // namespace
 

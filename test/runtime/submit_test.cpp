@@ -1,3 +1,5 @@
+#include "pipe_ends.hpp"
+
 #include <support.hpp>
 
 #include <fcntl.h>
@@ -16,16 +18,6 @@ using namespace std::chrono_literals;
 using test_support::holds;
 
 namespace {
-
-class pipe_ends {
-public:
-    pipe_ends() { REQUIRE(::pipe2(fd, O_CLOEXEC) == 0); }
-    ~pipe_ends() {
-        ::close(fd[0]);
-        ::close(fd[1]);
-    }
-    int fd[2];
-};
 
 task<result<int>> read_one(const pipe_ends& p, char& to) {
     co_return co_await event_loop::current()->submit(

@@ -6,8 +6,7 @@
 // 1. A task's node is alive while the lock of its parent, in whose list it hangs, is held.
 // 2. Of a task that is parked, the operation and the frames are read between begin_look() and end_look().
 // 3. A task that waits for the tasks of a region is made ready by the end of the last of them, under the lock
-// of
-//    the region's node: its frames are read with that lock held.
+//    of the region's node: its frames are read with that lock held.
 // So nothing is stopped: who wants to claim a task waits while it is read, a microsecond or so, and who wants
 // to start or end one below the same node waits while a few are read.
 
@@ -51,6 +50,9 @@ struct task_view {
 
 /// Calls `see` for every live task below a root. What is started meanwhile may be missed.
 void see_tasks(cancel_node& root, const std::function<void(const task_view&)>& see);
+/// The same for the tasks of all loops of the process.
+void see_all_tasks(const std::function<void(const task_view&)>& see);
+
 /// The roots of all loops of the process, kept for as long as this lives.
 class all_roots {
 public:

@@ -28,8 +28,7 @@ public:
     [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) noexcept {
         if (h.promise().owner().home() != loop_)
             fatal("event_loop::submit was awaited by a task of another loop: use event_loop::current(), or "
-                  "start "
-                  "the task with spawn_on(loop, ...)");
+                  "start the task with spawn_on(loop, ...)");
         return kernel_awaitable<submit_op<F>>::await_suspend(h);
     }
     void describe(std::string& out) const override { out += "an operation of its own in the ring"; }
