@@ -120,7 +120,7 @@ void control::run() noexcept {
                 frame = unwind();
             } else if (has(task_flag::idle_wait)) {
                 clear(task_flag::idle_wait);
-                frame = leave_after_wait();
+                frame = leave_body(nullptr);
             } else {
                 frame = leaf_;
             }
@@ -178,18 +178,12 @@ frame_handle control::leave_body(frame_handle body) noexcept {
     boundary& site = site_of(*n);
     set_joining();
     if (!site.body_ended(*this, false)) return nullptr;
+    // To join the tasks of the region was an operation of the caller's: a cancel from outside that has ended
+    // them unwinds it, whether they were waited for or had ended before the body did.
+    const bool unwinds = site.cut_short() && n->parent->cancelled();
+    if (unwinds) leaf_ = site.caller().frame();
     pop_scope();
-    return site.caller().frame();
-}
-
-// The tasks of a boundary have ended, whose body was done before. To wait for them was an operation of the
-// caller's: a cancel from outside that came meanwhile unwinds it.
-frame_handle control::leave_after_wait() noexcept {
-    boundary& site = site_of(*current());
-    if (!site.cut_short() || !current()->parent->cancelled()) return leave_body(nullptr);
-    leaf_ = site.caller().frame();
-    pop_scope();
-    return unwind();
+    return unwinds ? unwind() : site.caller().frame();
 }
 
 void control::pop_scope() noexcept {

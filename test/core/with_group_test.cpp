@@ -243,6 +243,25 @@ TEST_TASK("a cancel from outside while with_group waits for its tasks cancels an
     REQUIRE(log.find('!') == std::string::npos);
 }
 
+TEST_TASK("a cancel from outside that has ended the tasks before the body ends unwinds the caller too") {
+    std::string log;
+    cancel_source outside;
+    auto r = co_await with_token(outside.token(), [&]() -> task<> {
+        mourner caller(log, 'c');
+        co_await with_group([&](task_group& g) -> task<> {
+            g.go(forever_noted, std::ref(log), 's');
+            co_await this_task::yield();
+            outside.cancel();
+            co_await shield([&]() -> task<> {
+                while (g.size() != 0) co_await this_task::yield();
+            });
+        });
+        log += '!'; // as if all had been done
+    });
+    REQUIRE(log == "sc");
+    REQUIRE(!r);
+}
+
 TEST_TASK("nested with_groups: the failure of the innermost passes through all") {
     std::string log;
     std::string what;

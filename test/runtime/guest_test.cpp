@@ -42,6 +42,15 @@ bool drive(event_loop& loop, const F& until) {
     return true;
 }
 
+/// The kernel may tell of a completion some ms after it was taken, so there may be turns with nothing to do.
+bool goes_dark(event_loop& loop) {
+    for (int turns = 0; turns < 100; ++turns) {
+        if (!readable(loop.fd(), 5)) return true;
+        static_cast<void>(loop.poll());
+    }
+    return false;
+}
+
 } // namespace
 
 TEST_CASE(
@@ -49,8 +58,7 @@ TEST_CASE(
     event_loop loop;
     const int fd = loop.fd();
     CHECK(fd == loop.fd());
-    while (readable(fd)) static_cast<void>(loop.poll()); // it may look around once
-    CHECK_FALSE(readable(fd));
+    CHECK(goes_dark(loop));
     int ran = 0;
     loop.go([&] { ++ran; });
     CHECK(readable(fd));
@@ -143,9 +151,8 @@ TEST_CASE("a timer that is cancelled, and one that is nearer, move the descripto
     far.cancel(); // from outside of a turn
     CHECK(readable(loop.fd()));
     CHECK(drive(loop, [&] { return far.done(); }));
-    while (readable(loop.fd())) static_cast<void>(loop.poll());
     CHECK(loop.next_deadline() == time_point::max());
-    CHECK_FALSE(readable(loop.fd(), 5));
+    CHECK(goes_dark(loop));
 }
 
 TEST_CASE("an epoll loop of somebody else's serves an echo of ours") {

@@ -184,7 +184,6 @@ private:
     }
     [[nodiscard]] frame_handle first_frame() noexcept;
     [[nodiscard]] frame_handle leave_body(frame_handle body) noexcept;
-    [[nodiscard]] frame_handle leave_after_wait() noexcept;
     [[nodiscard]] frame_handle unwind() noexcept;
     [[nodiscard]] bool await_children(cancel_node& outermost) noexcept;
     void pop_scope() noexcept;
@@ -219,7 +218,7 @@ public:
     [[nodiscard]] const await_link& link() const noexcept { return link_; }
     [[nodiscard]] scope_node& node() const noexcept { return *node_; }
     [[nodiscard]] bool told_before() const noexcept { return told_before_; }
-    /// After a wait for the tasks of a body that was done: whether a cancel ended them.
+    /// Once a body is done and its tasks have ended: whether a cancel ended one of them.
     [[nodiscard]] virtual bool cut_short() const noexcept { return false; }
 
     /// The body has ended, by itself or by unwinding. True when the boundary has nothing more to wait for.
