@@ -1,12 +1,8 @@
 #include <levada/runtime/event_loop.hpp>
 
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <string>
@@ -21,6 +17,7 @@
 #include "crew.hpp"
 #include "grain.hpp"
 #include "ring.hpp"
+#include "waker.hpp"
 
 // Invariants:
 // 1. The queues, the timers and the ring are touched on the loop's thread only; other threads push to
@@ -60,51 +57,16 @@ std::uint32_t coarse_clock_ms() noexcept {
         time_point(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)));
 }
 
+constexpr const char* guest_has_an_owner =
+    "this event_loop is a guest in another ring, whose owner waits: give it the completions by dispatch(), "
+    "and call run_ready()";
+
 } // namespace
 
-/// Wakes the loop from other threads: an eventfd that the ring always polls. (To read it through the ring
-/// would leave the kernel a buffer of ours when the loop is destroyed on another thread.)
-class event_loop::waker final : public detail::ring_entry {
-public:
-    explicit waker(detail::ring& r) : ring_(r), fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-        if (fd_ < 0) throw std::system_error(errno, std::system_category(), "eventfd");
-        background_ = true;
-    }
-    ~waker() { ::close(fd_); }
+event_loop::event_loop() : event_loop(std::make_unique<detail::ring>()) {}
 
-    void listen() noexcept { ring_.submit(*this); }
-    void wake() noexcept {
-        const std::uint64_t one = 1;
-        // The counter cannot overflow: the loop reads it at every wake.
-        while (::write(fd_, &one, sizeof(one)) < 0 && errno == EINTR) {
-        }
-    }
-    /// Takes the read back from the kernel.
-    void close() noexcept {
-        closing_ = true;
-        if (pending_ == 0) return;
-        ring_.cancel(*this);
-        while (pending_ != 0) ring_.wait(time_point::max());
-    }
-
-private:
-    void prepare(io_uring_sqe& sqe) noexcept override { io_uring_prep_poll_add(&sqe, fd_, POLLIN); }
-    void completed(int, bool) noexcept override {
-        if (--pending_ != 0) return;
-        ring_.ended(*this);
-        if (closing_) return;
-        std::uint64_t count;
-        while (::read(fd_, &count, sizeof(count)) < 0 && errno == EINTR) {
-        }
-        listen();
-    }
-
-    detail::ring& ring_;
-    int fd_;
-    bool closing_ = false;
-};
-
-event_loop::event_loop() : ring_(std::make_unique<detail::ring>()), waker_(std::make_unique<waker>(*ring_)) {
+event_loop::event_loop(std::unique_ptr<detail::ring> r)
+    : ring_(std::move(r)), waker_(std::make_unique<detail::waker>(*ring_)) {
     set_direct(ready_, fresh_);
 }
 
@@ -114,6 +76,8 @@ event_loop::~event_loop() {
     }
     const bool here = on_own_thread();
     (void)take_inbox();
+    if (!here && ring_->is_guest())
+        detail::fatal("an event_loop in a guest_ring was destroyed on another thread than the ring's owner");
     if (!here && root().live() == 0) (void)run_late();
     if (root().live() != 0 || ring_->in_flight() != 0 || anything_ready() ||
         (here && ring_->background() > 1)) {
@@ -190,7 +154,7 @@ work* event_loop::next_ready(unsigned turn) noexcept {
     return later_.pop();
 }
 
-bool event_loop::run_ready() noexcept {
+bool event_loop::run_tasks() noexcept {
     work* w = next_ready(1);
     if (!w) return false;
     lays_out_ = true;
@@ -326,7 +290,7 @@ bool event_loop::turn(time_point until) {
     if constexpr (detail::diagnosis) context()->clock = coarse_clock_ms();
     (void)take_inbox();
     if (crew_ && shares_work() && !crew_->anybody_idle()) (void)give_shared(*this); // nobody wants it
-    const bool did = run_ready();
+    const bool did = run_tasks();
     (void)run_timers();
     if (did || anything_ready()) {
         if (ring_->wants_poll()) ring_->poll();
@@ -344,7 +308,7 @@ bool event_loop::sleep(time_point until) {
     };
     bool work = false;
     if (crewed) {
-        quiet_.store(ring_->in_flight() == 0 && next_deadline() == time_point::max(),
+        quiet_.store(ring_->in_flight() == 0 && executor::next_deadline() == time_point::max(),
                      std::memory_order_seq_cst);
         if (!crew_->goes_idle(*this)) {
             quiet_.store(false, std::memory_order_seq_cst);
@@ -361,7 +325,7 @@ bool event_loop::sleep(time_point until) {
         if (ring_->wants_poll()) ring_->poll();
     } else {
         if (quiet_.load(std::memory_order_relaxed)) crew_->look_for_deadlock();
-        ring_->wait(std::min(until, next_deadline()));
+        ring_->wait(std::min(until, executor::next_deadline()));
         sleeping_.store(false, std::memory_order_relaxed);
     }
     nudged_.store(false, std::memory_order_seq_cst);
@@ -393,7 +357,7 @@ bool event_loop::run_late() noexcept {
     const detail::enter_executor entered(*this);
     coarse_ = false;
     bool did = false;
-    while (take_inbox() || anything_ready()) did = run_ready() || did;
+    while (take_inbox() || anything_ready()) did = run_tasks() || did;
     return did;
 }
 
@@ -409,10 +373,11 @@ void event_loop::run_in_crew(const std::atomic<bool>& stop) noexcept {
         (void)turn(time_point::max());
         crew_->report(*this);
     }
-    while (take_inbox() || anything_ready()) (void)run_ready();
+    while (take_inbox() || anything_ready()) (void)run_tasks();
 }
 
 void event_loop::run() {
+    if (ring_->is_guest()) detail::fatal(guest_has_an_owner);
     if (executor::current()) detail::fatal("event_loop::run on a loop's own thread");
     enter();
     detail::enter_executor entered(*this);
@@ -423,19 +388,20 @@ void event_loop::run() {
 }
 
 bool event_loop::run_once(duration timeout) {
+    if (ring_->is_guest()) detail::fatal(guest_has_an_owner);
     if (executor::current()) detail::fatal("event_loop::run_once on a loop's own thread");
     enter();
     detail::enter_executor entered(*this);
     sleeping_.store(false, std::memory_order_relaxed); // it may rest since the last turn
     const bool did = turn(detail::saturating_add(now(), timeout));
-    const bool ran = run_ready();
+    const bool ran = run_tasks();
     if (beacon_) rest();
     return ran || did;
 }
 
 // Between two turns the beacon stands in for the sleep in the ring, and so do invariant 2 and its flags.
 void event_loop::rest() noexcept {
-    beacon_->dim(next_deadline());
+    beacon_->dim(executor::next_deadline());
     sleeping_.store(true, std::memory_order_seq_cst);
     // The kernel has to have what tasks have submitted.
     if (ring_->wants_poll()) ring_->poll();
@@ -445,6 +411,7 @@ void event_loop::rest() noexcept {
 }
 
 int event_loop::fd() {
+    if (ring_->is_guest()) detail::fatal(guest_has_an_owner);
     if (crew_) detail::fatal("event_loop::fd of a loop of a runtime: only a loop of one's own can be polled");
     if (!beacon_) {
         enter();
@@ -460,11 +427,40 @@ int event_loop::fd() {
     return beacon_->fd();
 }
 
+event_loop::event_loop(const guest_ring& host) : event_loop(std::make_unique<detail::ring>(host)) {}
+
+bool event_loop::dispatch(const io_uring_cqe& cqe) noexcept {
+    if (!ring_->is_guest()) detail::fatal("event_loop::dispatch: this loop has a ring of its own, and reaps it");
+    const detail::enter_executor entered(*this);
+    return ring_->dispatch(cqe);
+}
+
+bool event_loop::run_ready() {
+    if (!ring_->is_guest()) detail::fatal("event_loop::run_ready: this loop has a ring of its own: use poll()");
+    if (executor::current()) detail::fatal("event_loop::run_ready on a loop's own thread");
+    enter();
+    const detail::enter_executor entered(*this);
+    sleeping_.store(false, std::memory_order_relaxed); // it has rested since the last turn
+    if constexpr (detail::diagnosis) context()->clock = coarse_clock_ms();
+    bool did = take_inbox();
+    (void)run_timers();
+    did = run_tasks() || did;
+    // Between two turns the owner's wait stands in for the sleep in the ring, and next_deadline() for the
+    // look at the inbox before it.
+    sleeping_.store(true, std::memory_order_seq_cst);
+    return did;
+}
+
+time_point event_loop::next_deadline() const noexcept {
+    if (anything_ready() || inbox_full_.load(std::memory_order_seq_cst)) return now();
+    return executor::next_deadline();
+}
+
 bool event_loop::asleep_for_ever() const noexcept {
     // Another thread of the process might wake a task, so with others nobody can know.
     if (crew_ && crew_->asleep_for_ever()) return true;
     return detail::single_threaded() && !anything_ready() && ring_->in_flight() == 0 &&
-           next_deadline() == time_point::max() && !ring_->has_news();
+           executor::next_deadline() == time_point::max() && !ring_->has_news();
 }
 
 bool event_loop::run_main(detail::control& main, duration shutdown_limit) {

@@ -18,6 +18,17 @@ namespace {
 constexpr unsigned entries = 256;
 constexpr unsigned completions = 4096;
 constexpr std::uint64_t cancel_tag = 1;
+constexpr int tag_shift = 48; // addresses of ours lie below it
+constexpr std::uint64_t address_bits = (std::uint64_t(1) << tag_shift) - 1;
+
+std::uint64_t tag_bits(std::uint64_t tag) {
+    const std::uint64_t bits = (tag & address_bits) == 0 ? tag : tag << tag_shift;
+    if (bits == 0 || (tag != bits && tag >> (64 - tag_shift) != 0))
+        throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                                "guest_ring: the tag has to be a number from 1 to 65535, or that in the top "
+                                "16 bits");
+    return bits;
+}
 
 [[noreturn]] void throw_setup_error(int error) {
     std::string what = "io_uring cannot be used";
@@ -34,7 +45,7 @@ constexpr std::uint64_t cancel_tag = 1;
 
 } // namespace
 
-ring::ring() {
+ring::ring() : ring_(&own_) {
     // Probed, not assumed: each set of flags is tried in turn, the best first.
     constexpr unsigned common = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
     constexpr std::array<unsigned, 3> choices = {
@@ -48,10 +59,10 @@ ring::ring() {
         io_uring_params params{};
         params.flags = flags;
         params.cq_entries = completions;
-        error = -io_uring_queue_init_params(entries, &ring_, &params);
+        error = -io_uring_queue_init_params(entries, ring_, &params);
         if (error == 0) {
             disabled_ = (flags & IORING_SETUP_R_DISABLED) != 0;
-            io_uring_ring_dontfork(&ring_);
+            io_uring_ring_dontfork(ring_);
             return;
         }
         if (error != EINVAL) break;
@@ -59,44 +70,60 @@ ring::ring() {
     throw_setup_error(error);
 }
 
-ring::~ring() { io_uring_queue_exit(&ring_); }
+ring::ring(const guest_ring& host) : ring_(host.ring), tag_(tag_bits(host.tag)) {
+    if (!ring_ || ring_->ring_fd < 0)
+        throw std::system_error(std::make_error_code(std::errc::invalid_argument),
+                                "guest_ring: there is no ring");
+}
+
+ring::~ring() {
+    if (!is_guest()) io_uring_queue_exit(ring_);
+}
 
 void ring::enable() {
     if (!disabled_) return;
     // liburing 2.3 declares io_uring_enable_rings without exporting it.
-    const long r = ::syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+    const long r = ::syscall(__NR_io_uring_register, ring_->ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
     if (r < 0)
         throw std::system_error(errno, std::system_category(), "io_uring cannot be enabled on this thread");
     disabled_ = false;
 }
 
 void ring::signal_to(int event_fd) {
-    if (const int r = io_uring_register_eventfd(&ring_, event_fd); r < 0)
+    if (const int r = io_uring_register_eventfd(ring_, event_fd); r < 0)
         throw std::system_error(-r, std::system_category(), "event_loop::fd");
 }
 
 // A free entry; the kernel is handed what is queued when there is none. Null while it takes no more.
 io_uring_sqe* ring::entry() noexcept {
-    if (io_uring_sqe* sqe = io_uring_get_sqe(&ring_)) return sqe;
-    while (io_uring_submit(&ring_) == -EINTR) {
+    if (is_guest() && io_uring_sq_ready(ring_) != 0) {
+        const auto& sq = ring_->sq;
+        const unsigned wide = (ring_->flags & IORING_SETUP_SQE128) != 0 ? 1 : 0;
+        const io_uring_sqe& last = sq.sqes[((sq.sqe_tail - 1) & sq.ring_mask) << wide];
+        if ((last.flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) != 0)
+            fatal("guest_ring: the last entry in the ring is linked to the next one, which would be one of "
+                  "ours: finish the chain before a task of the loop may run");
     }
-    return io_uring_get_sqe(&ring_);
+    if (io_uring_sqe* sqe = io_uring_get_sqe(ring_)) return sqe;
+    while (io_uring_submit(ring_) == -EINTR) {
+    }
+    return io_uring_get_sqe(ring_);
 }
 
 bool ring::put(ring_entry& op) noexcept {
     io_uring_sqe* sqe = entry();
     if (!sqe) return false;
     op.prepare(*sqe);
-    io_uring_sqe_set_data(sqe, &op);
+    io_uring_sqe_set_data64(sqe, tag_ | reinterpret_cast<std::uint64_t>(&op));
     return true;
 }
 
 bool ring::put_cancel(ring_entry& op) noexcept {
     io_uring_sqe* sqe = entry();
     if (!sqe) return false;
-    const auto address = reinterpret_cast<std::uint64_t>(&op);
-    io_uring_prep_cancel64(sqe, address, 0);
-    io_uring_sqe_set_data64(sqe, address | cancel_tag);
+    const std::uint64_t id = tag_ | reinterpret_cast<std::uint64_t>(&op);
+    io_uring_prep_cancel64(sqe, id, 0);
+    io_uring_sqe_set_data64(sqe, id | cancel_tag);
     return true;
 }
 
@@ -127,28 +154,30 @@ void ring::cancel(ring_entry& op) noexcept {
 }
 
 bool ring::has_news() const noexcept {
-    const auto& cq = ring_.cq;
-    return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
+    const auto& cq = ring_->cq;
+    return (IO_URING_READ_ONCE(*ring_->sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
            IO_URING_READ_ONCE(*cq.ktail) != IO_URING_READ_ONCE(*cq.khead);
 }
 
-bool ring::wants_poll() noexcept { return io_uring_sq_ready(&ring_) != 0 || !waiting_.empty() || has_news(); }
+bool ring::wants_poll() noexcept { return io_uring_sq_ready(ring_) != 0 || !waiting_.empty() || has_news(); }
 
 void ring::poll() noexcept {
     int r;
-    do r = io_uring_submit_and_get_events(&ring_);
+    do r = io_uring_submit_and_get_events(ring_);
     while (r == -EINTR);
     // EAGAIN and EBUSY: out of memory, or the completion queue is full: reap, and try again next turn.
     if (r < 0 && r != -EAGAIN && r != -EBUSY)
         fatal("io_uring_enter failed: " + std::system_category().message(-r));
-    reap();
+    if (is_guest()) (void)reap_among_others();
+    else reap();
 }
 
 void ring::wait(time_point deadline) noexcept {
+    if (is_guest()) return wait_among_others();
     int r;
     io_uring_cqe* first = nullptr;
     if (deadline == time_point::max()) {
-        r = io_uring_submit_and_wait(&ring_, 1);
+        r = io_uring_submit_and_wait(ring_, 1);
     } else {
         const auto left = deadline - std::chrono::steady_clock::now();
         if (left <= duration::zero()) return poll();
@@ -156,7 +185,7 @@ void ring::wait(time_point deadline) noexcept {
         __kernel_timespec ts{};
         ts.tv_sec = seconds.count();
         ts.tv_nsec = std::chrono::nanoseconds(left - seconds).count();
-        r = io_uring_submit_and_wait_timeout(&ring_, &first, 1, &ts, nullptr);
+        r = io_uring_submit_and_wait_timeout(ring_, &first, 1, &ts, nullptr);
     }
     // ETIME: the deadline. EINTR: a signal; the loop looks around and waits again.
     if (r < 0 && r != -ETIME && r != -EINTR && r != -EAGAIN && r != -EBUSY)
@@ -172,23 +201,72 @@ void ring::reap() noexcept {
         // The operations are told after the queue was advanced: they may submit, and fill it, again.
         constexpr unsigned batch = 64;
         std::array<std::pair<std::uint64_t, int>, batch> got;
-        io_uring_for_each_cqe(&ring_, head, cqe) {
+        io_uring_for_each_cqe(ring_, head, cqe) {
             got[n++] = {cqe->user_data, cqe->res};
             if (n == batch) break;
         }
-        io_uring_cq_advance(&ring_, n);
-        for (unsigned i = 0; i < n; ++i) {
-            auto* op = reinterpret_cast<ring_entry*>(got[i].first & ~cancel_tag);
-            op->completed(got[i].second, (got[i].first & cancel_tag) != 0);
-        }
+        io_uring_cq_advance(ring_, n);
+        for (unsigned i = 0; i < n; ++i) complete(got[i].first, got[i].second);
         if (n == batch) continue;
-        if (!io_uring_cq_has_overflow(&ring_) || io_uring_get_events(&ring_) < 0) break;
+        if (!io_uring_cq_has_overflow(ring_) || io_uring_get_events(ring_) < 0) break;
     }
+    refill();
+}
+
+void ring::complete(std::uint64_t user_data, int result) noexcept {
+    auto* op = reinterpret_cast<ring_entry*>(user_data & address_bits & ~cancel_tag);
+    op->completed(result, (user_data & cancel_tag) != 0);
+}
+
+void ring::refill() noexcept {
     while (ring_entry* op = waiting_.front()) {
         // Either the operation itself waits for an entry, or its cancel does.
         if (!(op->cancelling_ ? put_cancel(*op) : put(*op))) return;
         op->waits_ = false;
         waiting_.erase(*op);
+    }
+}
+
+bool ring::dispatch(const io_uring_cqe& cqe) noexcept {
+    if ((cqe.user_data & ~address_bits) != tag_) return false;
+    // One without an address was taken before, by a wait.
+    if ((cqe.user_data & address_bits) != 0) complete(cqe.user_data, cqe.res);
+    refill();
+    return true;
+}
+
+// Ours are told at once, and their places in the queue, which the host has to pass, are left without an
+// address.
+bool ring::reap_among_others() noexcept {
+    constexpr unsigned batch = 64;
+    bool any = false;
+    for (;;) {
+        std::array<std::pair<std::uint64_t, int>, batch> got;
+        unsigned n = 0;
+        unsigned head;
+        io_uring_cqe* cqe;
+        io_uring_for_each_cqe(ring_, head, cqe) {
+            if ((cqe->user_data & ~address_bits) != tag_ || (cqe->user_data & address_bits) == 0) continue;
+            got[n++] = {cqe->user_data, cqe->res};
+            cqe->user_data = tag_;
+            if (n == batch) break;
+        }
+        if (n == 0) return any;
+        any = true;
+        for (unsigned i = 0; i < n; ++i) complete(got[i].first, got[i].second);
+        refill();
+    }
+}
+
+void ring::wait_among_others() noexcept {
+    while (!reap_among_others()) {
+        const unsigned there = io_uring_cq_ready(ring_);
+        if (there >= *ring_->cq.kring_entries)
+            fatal("guest_ring: the completion queue is full of its owner's, so ours cannot come: take them "
+                  "before the event_loop is destroyed");
+        const int r = io_uring_submit_and_wait(ring_, there + 1);
+        if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+            fatal("io_uring_enter failed: " + std::system_category().message(-r));
     }
 }
 

@@ -7,14 +7,17 @@
 
 #include <levada/base/clock.hpp>
 #include <levada/base/intrusive_list.hpp>
+#include <levada/runtime/guest_ring.hpp>
 #include <levada/runtime/kernel_op.hpp>
 
 namespace levada::detail {
 
-/// One io_uring, and the operations that are in it. Used on one thread.
+/// One io_uring, and the operations of ours that are in it. Used on one thread.
 class ring {
 public:
     ring();
+    /// A part of somebody else's ring, which has to outlive this. Throws `std::system_error`.
+    explicit ring(const guest_ring& host);
     ~ring();
     ring(const ring&) = delete;
     ring& operator=(const ring&) = delete;
@@ -28,9 +31,14 @@ public:
     void submit(ring_entry& op) noexcept;
     void cancel(ring_entry& op) noexcept;
 
+    [[nodiscard]] bool is_guest() const noexcept { return tag_ != 0; }
+    /// In somebody else's ring: tells an operation of ours that it has completed. False if it is not ours.
+    [[nodiscard]] bool dispatch(const io_uring_cqe& cqe) noexcept;
+
     /// Hands entries to the kernel and completions to their operations, without waiting.
     void poll() noexcept;
-    /// The same, after waiting for a completion, until `deadline` at most.
+    /// The same, after waiting for a completion, until `deadline` at most. In somebody else's ring it takes
+    /// ours out from among theirs, which stay, and the deadline does not matter: it is for the end of a loop.
     void wait(time_point deadline) noexcept;
     /// Whether `poll()` has anything to do.
     [[nodiscard]] bool wants_poll() noexcept;
@@ -49,8 +57,14 @@ private:
     [[nodiscard]] bool put(ring_entry& op) noexcept;
     [[nodiscard]] bool put_cancel(ring_entry& op) noexcept;
     void reap() noexcept;
+    void refill() noexcept;
+    void complete(std::uint64_t user_data, int result) noexcept;
+    [[nodiscard]] bool reap_among_others() noexcept;
+    void wait_among_others() noexcept;
 
-    io_uring ring_{};
+    io_uring own_{};
+    io_uring* const ring_;
+    const std::uint64_t tag_ = 0; // the top bits of our user_data, in somebody else's ring
     bool disabled_ = false;
     std::size_t in_flight_ = 0;
     std::size_t background_ = 0;

@@ -15,7 +15,10 @@
 #include <levada/base/lock.hpp>
 #include <levada/core/main_task.hpp>
 #include <levada/core/spawn.hpp>
+#include <levada/runtime/guest_ring.hpp>
 #include <levada/runtime/submit.hpp>
+
+struct io_uring_cqe;
 
 namespace levada {
 
@@ -23,6 +26,7 @@ namespace detail {
 class beacon;
 class crew;
 class grain;
+class waker;
 } // namespace detail
 
 /// One thread's loop on one io_uring: a run queue, timers, kernel operations, and functions posted by other
@@ -35,6 +39,14 @@ class event_loop final : public executor {
 public:
     /// Throws `std::system_error` that says what to do where the kernel gives no io_uring.
     event_loop();
+    /// Lives in a ring that somebody else owns and waits on: a guest. The owner, on one thread, goes round:
+    /// `run_ready()`; submit, and wait for a completion until `next_deadline()` at most; `dispatch()` of each
+    /// completion. Posts and wake-ups from other threads come as completions too. `run`, `run_once`, `poll`
+    /// and `fd` terminate. The destructor cancels and joins what lives here, as ever: for that it submits and
+    /// waits in the owner's ring, takes what is ours, and leaves the owner's completions where they are
+    /// (those before have to be marked as seen; places of ours that are left have the tag and no address).
+    /// Throws `std::system_error`.
+    explicit event_loop(const guest_ring& host);
     ~event_loop() override;
 
     /// Runs until no task lives on it and nothing is posted, or until `stop()`.
@@ -53,6 +65,17 @@ public:
     /// and wake-ups from outside of a turn cost a system call. Not for loops of a runtime. Throws
     /// `std::system_error`.
     [[nodiscard]] int fd();
+    /// For a guest's owner: whether the completion is one of ours; if so its task is made ready, and runs in
+    /// `run_ready()`. The owner marks it as seen, as all others.
+    bool dispatch(const io_uring_cqe& cqe) noexcept;
+    bool dispatch(const io_uring_cqe* cqe) noexcept { return dispatch(*cqe); }
+    /// For a guest's owner: runs tasks that are ready, posted functions and due timers, up to a limit: those
+    /// that go on for ever leave the owner its turn. Says whether anything was done. The entries that they made are
+    /// in the ring afterwards, for the owner to submit.
+    bool run_ready();
+    /// When there is next something to do without a completion: now, while tasks are ready; else the nearest
+    /// timer; `time_point::max()` if there is none.
+    [[nodiscard]] time_point next_deadline() const noexcept;
     /// Makes `run()` return after the turn that it is in; the next `run()`, if none is on. *Threads*: any.
     void stop() noexcept;
 
@@ -113,7 +136,6 @@ private:
     private:
         F f_;
     };
-    class waker;
 
     template <class F, class... A>
     void go_at(const std::source_location& where, F&& f, A&&... args) {
@@ -126,6 +148,7 @@ private:
         return detail::start_main(*this, where, std::forward<F>(f), std::forward<A>(args)...);
     }
 
+    explicit event_loop(std::unique_ptr<detail::ring> r);
     void enter();
     bool turn(time_point until);
     void rest() noexcept;
@@ -134,7 +157,7 @@ private:
     [[nodiscard]] bool anything_ready() const noexcept {
         return !ready_.empty() || !stack_.empty() || !fresh_.empty() || !old_.empty() || !later_.empty();
     }
-    [[nodiscard]] bool run_ready() noexcept;
+    [[nodiscard]] bool run_tasks() noexcept;
     [[nodiscard]] bool take_inbox() noexcept;
     [[nodiscard]] bool asleep_for_ever() const noexcept;
     void shut_down(duration limit);
@@ -168,7 +191,7 @@ private:
     detail::work_list later_; // tasks that have yielded
     unsigned turns_with_stack_ = 0;
     std::unique_ptr<detail::ring> ring_;
-    std::unique_ptr<waker> waker_;
+    std::unique_ptr<detail::waker> waker_;
     std::unique_ptr<detail::beacon> beacon_; // once somebody polls fd(); set under the inbox's lock
     bool entered_ = false;
     std::thread::id owner_; // once entered
