@@ -12,6 +12,7 @@
 #include <levada/cancel/stop_token.hpp>
 #include <levada/cancel/token.hpp>
 #include <levada/core/defer.hpp>
+#include <levada/core/foreign.hpp>
 #include <levada/core/join_handle.hpp>
 #include <levada/core/or_throw.hpp>
 #include <levada/core/scope.hpp>

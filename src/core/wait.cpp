@@ -48,6 +48,10 @@ bool any_of::retire(std::uint32_t winner) noexcept {
     return all_back;
 }
 
+void any_of::take_back_now() noexcept {
+    for (arm* a : arms()) a->take_back_now();
+}
+
 void any_of::describe(std::string& out) const {
     const char* separator = "select(";
     for (const arm* a : arms()) {

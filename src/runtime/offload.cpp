@@ -104,17 +104,15 @@ private:
 bool offload_job::link() noexcept {
     if (!who->home()->kernel())
         fatal("offload was awaited on a loop that other threads cannot post to: it needs an event_loop");
-    static_cast<control&>(*who).kernel_started();
-    done_ = false;
+    set_out();
     offload_pool::get().submit(*this);
     return false;
 }
 
 bool offload_job::withdraw() noexcept {
-    if (done_) return true;
+    if (is_back()) return true;
     if (offload_pool::get().withdraw(*this)) {
-        done_ = true;
-        static_cast<control&>(*who).kernel_ended();
+        never_left();
         return true;
     }
     scope_.cancel();
@@ -125,18 +123,7 @@ void offload_job::work_here() noexcept {
     scope_.enter();
     call();
     scope_.leave();
-    who->home()->post(*this);
-}
-
-// As a completion of the kernel: the claim decides what it means.
-void offload_job::run() noexcept {
-    auto& task = static_cast<control&>(*who);
-    done_ = true;
-    task.kernel_ended();
-    work_list ready;
-    if (!task.claim(index, ready) && !task.claim_cancelled(index)) late_ = true;
-    post_all(ready);
-    if (task.kernel_all_back()) task.home()->post(task);
+    arrive();
 }
 
 } // namespace levada::detail

@@ -293,6 +293,10 @@ bool kernel_op::withdraw() noexcept {
     return pending_ == 0;
 }
 
+void kernel_op::take_back_now() noexcept {
+    while (!withdraw()) ring_->wait(time_point::max());
+}
+
 void kernel_op::completed(int result, bool of_cancel) noexcept {
     --pending_;
     if (!of_cancel) {

@@ -115,6 +115,10 @@ public:
         ++in_kernel_;
     }
     void kernel_ended() noexcept { --in_kernel_; }
+    /// For one that was cancelled: see operation::take_back_now.
+    void take_back_now() noexcept {
+        if (has(task_flag::kernel) && in_kernel_ != 0) parked_on_->take_back_now();
+    }
     /// True, once, when a task that only waits for the kernel can be posted.
     [[nodiscard]] bool kernel_all_back() noexcept {
         if (in_kernel_ != 0 || !has(task_flag::retiring)) return false;

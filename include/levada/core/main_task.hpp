@@ -14,11 +14,7 @@ template <class F, class... A>
 auto start_main(executor& loop, const std::source_location& where, F&& f, A&&... args) {
     check_startable<F, A...>();
     auto& made = make_control(loop, where, joined_end(), std::forward<F>(f), std::forward<A>(args)...);
-    join_handle<started_value<F, A...>> handle(made);
-    made.ref();
-    made.hold_handle();
-    made.launch(loop.local_root());
-    return handle;
+    return launch_with_handle(made, loop.local_root());
 }
 
 /// The value of a main task that has ended; throws what it threw, or the reason why it was cancelled.

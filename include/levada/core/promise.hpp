@@ -29,6 +29,14 @@ inline constexpr bool is_task<task<T>> = true;
 template <class T>
 class task_awaiter;
 
+// See core/foreign.hpp.
+template <class A>
+class foreign_awaiter;
+/// What is neither a task, nor an operation or a result of levada.
+template <class A>
+concept foreign_thing = !std::is_base_of_v<awaitable_tag, std::remove_cvref_t<A>> &&
+                        !is_task<std::remove_cvref_t<A>> && !is_result<std::remove_cvref_t<A>>;
+
 /// `co_await` of a result: the result.
 template <class T>
 class ready_result {
@@ -111,6 +119,10 @@ public:
         noexcept(std::is_nothrow_move_constructible_v<result<T>>) {
         return ready_result<T>(std::move(r));
     }
+
+    /// Anybody else's awaitable.
+    template <foreign_thing A>
+    foreign_awaiter<A> await_transform(A&& a, const void* at = LEVADA_INTERNAL_HERE) const;
 
     [[nodiscard]] control& owner() const noexcept { return *task_; }
     [[nodiscard]] frame_handle frame() noexcept { return frame_handle::from_promise(*this); }

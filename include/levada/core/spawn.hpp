@@ -128,6 +128,16 @@ auto& make_control(executor& home, const std::source_location& where, End end, F
     return *made;
 }
 
+/// Starts a task that was made, with a handle to join it.
+template <class C>
+auto launch_with_handle(C& made, cancel_node& below) {
+    join_handle<typename C::value_type> handle(made);
+    made.ref();
+    made.hold_handle();
+    made.launch(below);
+    return handle;
+}
+
 /// The executor of this thread, or terminates with "`what` outside of a loop".
 [[nodiscard]] executor& current_executor(const char* what) noexcept;
 
@@ -145,11 +155,7 @@ auto spawn_at(const std::source_location& where, F&& f, A&&... args) {
     control& parent = current_task("spawn");
     auto& made =
         make_control(*parent.home(), where, joined_end(), std::forward<F>(f), std::forward<A>(args)...);
-    join_handle<started_value<F, A...>> handle(made);
-    made.ref();
-    made.hold_handle();
-    made.launch(*parent.current());
-    return handle;
+    return launch_with_handle(made, *parent.current());
 }
 
 } // namespace detail

@@ -14,6 +14,7 @@ class any_of : public operation {
 public:
     [[nodiscard]] bool withdraw() noexcept override;
     [[nodiscard]] bool retire(std::uint32_t winner) noexcept override;
+    void take_back_now() noexcept override;
     void describe(std::string& out) const override;
     void wakers(wake_sources& out) const override;
     [[nodiscard]] bool answer_cancel(const cancel_node& current) noexcept override;

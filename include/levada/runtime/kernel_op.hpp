@@ -46,6 +46,7 @@ public:
     [[nodiscard]] bool link() noexcept final;
     void unlink() noexcept final {} // kernel operations retire instead
     [[nodiscard]] bool withdraw() noexcept final;
+    void take_back_now() noexcept final;
     void completed(int result, bool of_cancel) noexcept final;
 
     /// Whether it may be an arm of select: whether somebody can keep what comes too late.

@@ -11,6 +11,7 @@
 
 #include <levada/base/awaitable.hpp>
 #include <levada/core/natural.hpp>
+#include <levada/core/outside_arm.hpp>
 #include <levada/core/promise.hpp>
 #include <levada/core/spawn.hpp>
 #include <levada/sync/blocking.hpp>
@@ -22,18 +23,15 @@ namespace detail {
 /// Something to do on a thread of the pool for a task. It lies in the task's frame.
 ///
 /// Its states: queued, in the pool's list; running, on one of its threads; done. The pool's mutex guards the
-/// change from queued; a job that runs is the thread's until it posts itself back to the task's loop.
-class offload_job : public arm, public list_hook, private work {
+/// change from queued; a job that runs is the thread's until it arrives back at the task's loop.
+class offload_job : public outside_arm, public list_hook {
 public:
-    [[nodiscard]] bool try_commit(work_list&) noexcept final { return false; }
     [[nodiscard]] bool link() noexcept final;
-    void unlink() noexcept final {} // it retires, as kernel operations do
     [[nodiscard]] bool withdraw() noexcept final;
     void describe(std::string& out) const final { out += "offload"; }
 
     static constexpr bool may_lose = false;
     void keep_late() noexcept {}
-    [[nodiscard]] bool came_late() const noexcept { return late_; }
 
 protected:
     offload_job() = default;
@@ -43,11 +41,8 @@ protected:
 
 private:
     friend class offload_pool;
-    void run() noexcept final; // back on the task's loop
     void work_here() noexcept;
     bool queued_ = false; // guarded by the pool's mutex
-    bool done_ = false;   // the task's own
-    bool late_ = false;
     blocking_scope scope_;
 };
 

@@ -95,11 +95,7 @@ auto spawn_on_at(const std::source_location& where, event_loop& loop, F&& f, A&&
     control& parent = current_task("spawn_on");
     auto& made = make_control(loop, where, joined_end(), std::forward<F>(f), std::forward<A>(args)...);
     made.pin();
-    join_handle<started_value<F, A...>> handle(made);
-    made.ref();
-    made.hold_handle();
-    made.launch(*parent.current());
-    return handle;
+    return launch_with_handle(made, *parent.current());
 }
 
 } // namespace detail

@@ -1,0 +1,33 @@
+#include <levada/core/foreign.hpp>
+
+#include <system_error>
+
+namespace levada::detail {
+
+foreign_arm::proxy foreign_arm::make_proxy(foreign_arm&) { co_return; }
+
+void foreign_arm::check() {
+    if (thrown_) std::rethrow_exception(thrown_);
+    if (abandoned_)
+        throw std::system_error(std::make_error_code(std::errc::operation_canceled),
+                                "the awaitable that was awaited has destroyed its continuation");
+}
+
+executor& foreign_wait::here() noexcept {
+    executor* const loop = executor::current();
+    if (!loop)
+        fatal("a coroutine that is not levada's awaits an operation of levada outside of a loop: let it begin, "
+              "and go on, in loop.post([...] { ... }) or another function that runs on the loop");
+    return *loop;
+}
+
+foreign_wait::~foreign_wait() {
+    if (!handle_) return;
+    line_->waits = nullptr;
+    if (handle_.done()) return;
+    handle_.cancel();
+    // While the task waits for the kernel, that may write to memory that goes with the coroutine.
+    if (executor::current() == waiter().home()) waiter().take_back_now();
+}
+
+} // namespace levada::detail
