@@ -120,6 +120,22 @@ def check_pipeline():
     prints(f"{squares}\none square, and that is enough\nall stages have ended\n")
 
 
+def check_in_asio():
+    prints("hello!\nasio!\n")
+
+
+def check_in_glib():
+    prints("tick 1\ntick 2\ntick 3\n")
+
+
+def check_in_epoll():
+    prints("task: 1\ntask: 2\ntask: 3\ndone\n")
+
+
+def check_guest_ring():
+    prints("own operation: 1\ntask: 1\ntask: 2\ntask: 3\ndone\n")
+
+
 def check_prime_sieve():
     primes = [n for n in range(2, 1000) if all(n % d for d in range(2, n))]
     prints("".join(f"{p}\n" for p in primes[:20]))

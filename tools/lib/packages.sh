@@ -49,6 +49,8 @@ have() { # WHAT
                 echo 'int main() {}' | "$clang" -x c++ -fsanitize=address - -o /dev/null 2>/dev/null
             ;;
         clang-format) find_clang_format >/dev/null ;;
+        glib) pkg-config --exists glib-2.0 2>/dev/null ;;
+        boost) echo '#include <boost/asio.hpp>' | "${CXX:-g++}" -x c++ -E - >/dev/null 2>&1 ;;
         spin | gdb) command -v "$1" >/dev/null ;;
         *) echo "packages.sh: unknown: $1" >&2 && return 1 ;;
     esac
@@ -70,6 +72,11 @@ package() { # WHAT MANAGER: the package's name there
         apt-get:ninja | dnf:ninja) echo ninja-build ;;
         apt-get:liburing) echo liburing-dev ;;
         dnf:liburing) echo liburing-devel ;;
+        apt-get:glib) echo libglib2.0-dev ;;
+        dnf:glib) echo glib2-devel ;;
+        pacman:glib) echo glib2 ;;
+        apt-get:boost) echo libboost-dev ;;
+        dnf:boost) echo boost-devel ;;
         dnf:g++) echo gcc-c++ ;;
         pacman:g++) echo gcc ;;
         dnf:pkg-config) echo pkgconf-pkg-config ;;
