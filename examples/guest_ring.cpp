@@ -60,8 +60,7 @@ int main() try {
             submit_and_wait(ring, loop.next_deadline());
             io_uring_cqe* cqe = nullptr;
             while (io_uring_peek_cqe(&ring, &cqe) == 0 && cqe) {
-                if (!loop.dispatch(cqe))
-                    std::printf("own operation: %d\n", static_cast<int>(cqe->user_data));
+                if (!loop.dispatch(cqe)) std::printf("own operation: %d\n", static_cast<int>(cqe->user_data));
                 io_uring_cqe_seen(&ring, cqe);
             }
         }

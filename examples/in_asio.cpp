@@ -19,8 +19,7 @@ namespace {
 /// has something to do.
 class driver {
 public:
-    driver(asio::io_context& io, levada::event_loop& loop)
-        : loop_(loop), descriptor_(io, loop.fd()) {
+    driver(asio::io_context& io, levada::event_loop& loop) : loop_(loop), descriptor_(io, loop.fd()) {
         wait();
     }
     ~driver() { (void)descriptor_.release(); } // it is the loop's
@@ -32,11 +31,12 @@ public:
 
 private:
     void wait() {
-        descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code ec) {
-            if (ec) return;
-            loop_.poll();
-            wait();
-        });
+        descriptor_.async_wait(asio::posix::stream_descriptor::wait_read,
+                               [this](boost::system::error_code ec) {
+                                   if (ec) return;
+                                   loop_.poll();
+                                   wait();
+                               });
     }
     levada::event_loop& loop_;
     asio::posix::stream_descriptor descriptor_;
@@ -70,7 +70,8 @@ levada::task<> shout(levada::recv_channel<std::string> in, levada::send_channel<
 }
 
 /// An Asio coroutine: a timer of Asio's, and channels of ours.
-asio::awaitable<void> talk(driver& d, levada::channel<std::string> words, levada::channel<std::string> shouts) {
+asio::awaitable<void> talk(driver& d, levada::channel<std::string> words,
+                           levada::channel<std::string> shouts) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     for (const char* word : {"hello", "asio"}) {
         timer.expires_after(1ms);

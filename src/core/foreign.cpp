@@ -16,8 +16,9 @@ void foreign_arm::check() {
 executor& foreign_wait::here() noexcept {
     executor* const loop = executor::current();
     if (!loop)
-        fatal("a coroutine that is not levada's awaits an operation of levada outside of a loop: let it begin, "
-              "and go on, in loop.post([...] { ... }) or another function that runs on the loop");
+        fatal(
+            "a coroutine that is not levada's awaits an operation of levada outside of a loop: let it begin, "
+            "and go on, in loop.post([...] { ... }) or another function that runs on the loop");
     return *loop;
 }
 

@@ -2,11 +2,19 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/un.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstddef>
 #include <cstring>
 
 namespace levada {
+
+socket_address::socket_address(const sockaddr* address, socklen_t size) noexcept
+    : storage_{}, size_(std::min<socklen_t>(size, sizeof(storage_))) {
+    std::memcpy(&storage_, address, size_);
+}
 
 result<socket_address> socket_address::parse(std::string_view text) {
     const auto bad = [] { return fail(std::make_error_code(std::errc::invalid_argument)); };
@@ -37,6 +45,22 @@ result<socket_address> socket_address::parse(std::string_view text) {
     if (::inet_pton(AF_INET, std::string(host).c_str(), &in.sin_addr) != 1) return bad();
     std::memcpy(&out.storage_, &in, sizeof(in));
     out.size_ = sizeof(in);
+    return out;
+}
+
+result<socket_address> socket_address::unix_path(std::string_view path) {
+    sockaddr_un un{};
+    un.sun_family = AF_UNIX;
+    if (path.empty() || path.find('\0') != std::string_view::npos)
+        return fail(std::make_error_code(std::errc::invalid_argument));
+    if (path.size() >= sizeof(un.sun_path)) return fail(std::make_error_code(std::errc::filename_too_long));
+    std::memcpy(un.sun_path, path.data(), path.size());
+    const bool abstract = path.front() == '@';
+    if (abstract) un.sun_path[0] = '\0';
+    socket_address out;
+    std::memcpy(&out.storage_, &un, sizeof(un));
+    // An abstract name is as long as it says; a path ends with its zero.
+    out.size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
     return out;
 }
 
@@ -71,6 +95,14 @@ std::string socket_address::to_string() const {
         std::string out("[");
         out.append(text).append("]:").append(std::to_string(port()));
         return out;
+    }
+    if (family() == AF_UNIX) {
+        sockaddr_un un;
+        std::memcpy(&un, &storage_, sizeof(un));
+        const std::size_t length = size_ - std::min<std::size_t>(size_, offsetof(sockaddr_un, sun_path));
+        if (length == 0) return {};
+        if (un.sun_path[0] == '\0') return '@' + std::string(un.sun_path + 1, length - 1);
+        return {un.sun_path, ::strnlen(un.sun_path, length)};
     }
     return "no address";
 }

@@ -430,13 +430,15 @@ int event_loop::fd() {
 event_loop::event_loop(const guest_ring& host) : event_loop(std::make_unique<detail::ring>(host)) {}
 
 bool event_loop::dispatch(const io_uring_cqe& cqe) noexcept {
-    if (!ring_->is_guest()) detail::fatal("event_loop::dispatch: this loop has a ring of its own, and reaps it");
+    if (!ring_->is_guest())
+        detail::fatal("event_loop::dispatch: this loop has a ring of its own, and reaps it");
     const detail::enter_executor entered(*this);
     return ring_->dispatch(cqe);
 }
 
 bool event_loop::run_ready() {
-    if (!ring_->is_guest()) detail::fatal("event_loop::run_ready: this loop has a ring of its own: use poll()");
+    if (!ring_->is_guest())
+        detail::fatal("event_loop::run_ready: this loop has a ring of its own: use poll()");
     if (executor::current()) detail::fatal("event_loop::run_ready on a loop's own thread");
     enter();
     const detail::enter_executor entered(*this);

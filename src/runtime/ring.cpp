@@ -83,7 +83,8 @@ ring::~ring() {
 void ring::enable() {
     if (!disabled_) return;
     // liburing 2.3 declares io_uring_enable_rings without exporting it.
-    const long r = ::syscall(__NR_io_uring_register, ring_->ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+    const long r =
+        ::syscall(__NR_io_uring_register, ring_->ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
     if (r < 0)
         throw std::system_error(errno, std::system_category(), "io_uring cannot be enabled on this thread");
     disabled_ = false;

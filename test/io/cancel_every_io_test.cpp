@@ -205,6 +205,83 @@ private:
     tcp_listener listener_ = listen_here();
 };
 
+/// A datagram is received once, now or by the next receive.
+class datagram_scene : public scene {
+public:
+    task<> attempt() override {
+        std::array<char, 8> buffer{};
+        auto d = co_await to_.recv_from(buffer);
+        REQUIRE(d);
+        got_.append(buffer.data(), d->size);
+        complete();
+    }
+    void trigger() override {
+        const socket_address to = *to_.local_address();
+        REQUIRE(::sendto(from_.native_handle(), &letter_, 1, 0, to.data(), to.size()) == 1);
+        sent_ += letter_;
+        letter_ = letter_ == 'z' ? 'a' : static_cast<char>(letter_ + 1);
+    }
+    task<> account() override {
+        while (got_.size() < sent_.size()) {
+            std::array<char, 8> buffer{};
+            auto d = co_await to_.recv_from(buffer);
+            REQUIRE(d);
+            got_.append(buffer.data(), d->size);
+        }
+        CHECK(got_ == sent_);
+    }
+
+private:
+    static udp_socket bound() {
+        auto s = udp_socket::bind("127.0.0.1:0");
+        REQUIRE(s);
+        return std::move(*s);
+    }
+    udp_socket from_ = bound(), to_ = bound();
+    std::string sent_, got_;
+    char letter_ = 'a';
+};
+
+/// Descriptors over a Unix socket: those that came are not left open by anybody.
+class descriptors_scene : public scene {
+public:
+    task<> attempt() override {
+        std::array<char, 8> buffer{};
+        auto got = co_await ends_.second.read_descriptors(buffer);
+        REQUIRE(got);
+        CHECK(got->descriptors.size() == got->size);
+        received_ += got->size;
+        complete();
+    }
+    void trigger() override {
+        task_ = spawn([this]() -> task<> {
+            const std::array<int, 1> given{0};
+            auto n = co_await ends_.first.write_descriptors("x", given);
+            CHECK(holds(n, std::size_t(1)));
+        });
+        ++sent_;
+    }
+    task<> account() override {
+        static_cast<void>(co_await task_.join());
+        while (received_ < sent_) {
+            std::array<char, 8> buffer{};
+            auto got = co_await ends_.second.read_descriptors(buffer);
+            REQUIRE(got);
+            received_ += got->size;
+        }
+    }
+
+private:
+    static std::pair<unix_stream, unix_stream> pair() {
+        auto p = unix_stream::pair();
+        REQUIRE(p);
+        return std::move(*p);
+    }
+    std::pair<unix_stream, unix_stream> ends_ = pair();
+    join_handle<> task_;
+    std::size_t sent_ = 0, received_ = 0;
+};
+
 class poll_scene : public scene {
 public:
     poll_scene() { REQUIRE(::pipe2(ends_, O_CLOEXEC | O_NONBLOCK) == 0); }
@@ -326,6 +403,8 @@ constexpr row rows[] = {
     {"tcp_stream::write_all", [] { return std::unique_ptr<scene>(new write_scene); }},
     {"tcp_listener::accept", [] { return std::unique_ptr<scene>(new accept_scene); }},
     {"tcp_stream::connect", [] { return std::unique_ptr<scene>(new connect_scene); }},
+    {"udp_socket::recv_from", [] { return std::unique_ptr<scene>(new datagram_scene); }},
+    {"unix_stream::read_descriptors", [] { return std::unique_ptr<scene>(new descriptors_scene); }},
     {"poll_descriptor", [] { return std::unique_ptr<scene>(new poll_scene); }},
     {"signal_channel", [] { return std::unique_ptr<scene>(new signal_scene); }},
     {"file::read_at", [] { return std::unique_ptr<scene>(new file_scene(false)); }},

@@ -122,7 +122,9 @@ struct keeps_handle {
 class theirs {
 public:
     struct promise_type {
-        theirs get_return_object() { return theirs(std::coroutine_handle<promise_type>::from_promise(*this)); }
+        theirs get_return_object() {
+            return theirs(std::coroutine_handle<promise_type>::from_promise(*this));
+        }
         std::suspend_always initial_suspend() const noexcept { return {}; }
         std::suspend_always final_suspend() const noexcept { return {}; }
         void return_void() const noexcept {}
@@ -250,8 +252,8 @@ TEST_CASE("tasks on four loops that others resume, and that are cancelled at any
                                 ++begun;
                                 defer out([&]() noexcept { ++ended; });
                                 for (int k = 0; k < 20; ++k) {
-                                    static_cast<void>(
-                                        co_await on_their_thread{&others[static_cast<std::size_t>(i % 2)], k});
+                                    static_cast<void>(co_await on_their_thread{
+                                        &others[static_cast<std::size_t>(i % 2)], k});
                                     co_await this_task::yield();
                                 }
                             });
@@ -323,9 +325,8 @@ TEST_CASE("the kernel writes nothing to a foreign coroutine that was destroyed w
               event_loop& loop = *event_loop::current();
               auto buffer = std::make_unique<std::array<char, 16>>();
               auto script = [&]() -> theirs {
-                  static_cast<void>(co_await loop.submit([&](io_uring_sqe* sqe) {
-                      io_uring_prep_read(sqe, p.fd[0], buffer->data(), 16, 0);
-                  }));
+                  static_cast<void>(co_await loop.submit(
+                      [&](io_uring_sqe* sqe) { io_uring_prep_read(sqe, p.fd[0], buffer->data(), 16, 0); }));
               };
               for (int turns = 0; turns < 5; ++turns) {
                   buffer->fill('-');

@@ -254,8 +254,8 @@ public:
     /// Arm `winner` was claimed: take the others back. Called for operations with kernel arms only; false as
     /// in `withdraw`.
     [[nodiscard]] virtual bool retire(std::uint32_t) noexcept { return true; }
-    /// After a cancel: what the kernel has of it is taken back now, and waited for. On the task's own loop, for
-    /// one whose buffers are about to go.
+    /// After a cancel: what the kernel has of it is taken back now, and waited for. On the task's own loop,
+    /// for one whose buffers are about to go.
     virtual void take_back_now() noexcept {}
     /// True when this operation answers a cancel by committing instead of letting its task unwind.
     [[nodiscard]] virtual bool answer_cancel(const cancel_node&) noexcept { return false; }

@@ -245,7 +245,7 @@ private:
 
 template <class Op>
     requires(std::derived_from<Op, awaitable_tag>)
-[[nodiscard]] foreign_wait_for<Op> operator co_await(Op&& op) noexcept {
+[[nodiscard]] foreign_wait_for<Op> operator co_await(Op && op) noexcept {
     return foreign_wait_for<Op>(std::move(op));
 }
 

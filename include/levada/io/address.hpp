@@ -10,7 +10,7 @@
 
 namespace levada {
 
-/// An IPv4 or IPv6 address with a port.
+/// An IPv4 or IPv6 address with a port, or the path of a Unix socket.
 class socket_address {
 public:
     socket_address() noexcept : storage_{}, size_(0) {}
@@ -19,12 +19,18 @@ public:
     /// elsewhere. *Outcomes*: `std::errc::invalid_argument`.
     [[nodiscard]] static result<socket_address> parse(std::string_view text);
 
+    /// The address of a Unix socket: a path, or with a leading '@' a name in Linux's abstract namespace.
+    /// *Outcomes*: `std::errc::invalid_argument` (empty), `filename_too_long`.
+    [[nodiscard]] static result<socket_address> unix_path(std::string_view path);
+
+    /// 0 where there is none.
     [[nodiscard]] std::uint16_t port() const noexcept;
-    /// As `parse` reads it.
+    /// As `parse`, or `unix_path`, reads it. Empty for a Unix socket without a name.
     [[nodiscard]] std::string to_string() const;
     [[nodiscard]] int family() const noexcept { return storage_.ss_family; }
 
     // For system calls.
+    socket_address(const sockaddr* address, socklen_t size) noexcept;
     [[nodiscard]] const sockaddr* data() const noexcept {
         return reinterpret_cast<const sockaddr*>(&storage_);
     }

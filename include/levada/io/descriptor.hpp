@@ -59,7 +59,13 @@ private:
     descriptor* from_;
 };
 
+/// The failure of the system call that came just before.
+[[nodiscard]] inline failure last_error() noexcept { return system_failure(-errno); }
+
 } // namespace detail
+
+/// A file descriptor that is closed with its owner: `get()`, `release()`, `reset()`.
+using detail::descriptor;
 
 /// Waits until a descriptor of one's own is ready for `events` (POLLIN, POLLOUT, ...), and gives what it is
 /// ready for. *Outcomes*: `result<short>`. *Cancel*: withdrawn; nothing was read or written. An arm of

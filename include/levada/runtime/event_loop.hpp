@@ -70,8 +70,8 @@ public:
     bool dispatch(const io_uring_cqe& cqe) noexcept;
     bool dispatch(const io_uring_cqe* cqe) noexcept { return dispatch(*cqe); }
     /// For a guest's owner: runs tasks that are ready, posted functions and due timers, up to a limit: those
-    /// that go on for ever leave the owner its turn. Says whether anything was done. The entries that they made are
-    /// in the ring afterwards, for the owner to submit.
+    /// that go on for ever leave the owner its turn. Says whether anything was done. The entries that they
+    /// made are in the ring afterwards, for the owner to submit.
     bool run_ready();
     /// When there is next something to do without a completion: now, while tasks are ready; else the nearest
     /// timer; `time_point::max()` if there is none.

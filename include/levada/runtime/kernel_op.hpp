@@ -83,9 +83,10 @@ private:
 };
 
 /// Makes a kernel operation awaitable. `D` has `take()`.
-template <class D>
-class kernel_awaitable : public kernel_op, public awaitable_tag {
+template <class D, class Base = kernel_op>
+class kernel_awaitable : public Base, public awaitable_tag {
 public:
+    using Base::Base;
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class P>
     [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) noexcept {
@@ -94,6 +95,8 @@ public:
     auto await_resume() { return static_cast<D&>(*this).take(); }
 
 protected:
+    kernel_awaitable() = default;
+    kernel_awaitable(kernel_awaitable&&) noexcept = default;
     ~kernel_awaitable() = default;
 };
 

@@ -1,0 +1,180 @@
+#include <levada/io/stream.hpp>
+
+#include <liburing.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+namespace levada {
+namespace detail {
+namespace {
+
+// One submission moves at most this much; the kernel's lengths are 32 bits wide.
+constexpr std::size_t most = std::size_t(1) << 30;
+
+unsigned length(std::size_t n) noexcept { return static_cast<unsigned>(std::min(n, most)); }
+
+constexpr std::uint64_t where_it_stands = ~std::uint64_t(0); // as an offset
+
+bool interrupted(int answer) noexcept { return answer == -EINTR || answer == -EAGAIN; }
+
+} // namespace
+
+bool stream_read_op::try_commit(work_list&) noexcept {
+    auto& kept = stream_->kept;
+    if (kept.empty()) {
+        if (stream_->kept_error != 0) {
+            failed_ = std::exchange(stream_->kept_error, 0);
+            return true;
+        }
+        if (!to_.empty()) return false;
+        at_once_ = 0;
+        return true;
+    }
+    const std::size_t n = std::min(to_.size(), kept.size() - stream_->kept_read);
+    if (n != 0) std::memcpy(to_.data(), kept.data() + stream_->kept_read, n);
+    stream_->kept_read += n;
+    if (stream_->kept_read == kept.size()) {
+        kept.clear();
+        stream_->kept_read = 0;
+    }
+    at_once_ = n;
+    return true;
+}
+
+void stream_read_op::prepare(io_uring_sqe& sqe) noexcept {
+    const int fd = stream_->fd.get();
+    if (stream_->socket) {
+        io_uring_prep_recv(&sqe, fd, to_.data(), to_.size(), 0);
+        sqe.len = length(to_.size());
+    } else {
+        io_uring_prep_read(&sqe, fd, to_.data(), length(to_.size()), where_it_stands);
+    }
+}
+
+bool stream_read_op::again(int answer) noexcept { return interrupted(answer); }
+
+void stream_read_op::lost(int answer) noexcept {
+    if (answer < 0) stream_->kept_error = answer; // the system tells an error once
+    if (answer <= 0) return;                      // an end comes again
+    stream_->kept.insert(stream_->kept.end(), to_.begin(), to_.begin() + answer);
+}
+
+result<std::size_t> stream_read_op::take() noexcept {
+    if (failed_ != 0) return system_failure(failed_);
+    if (at_once_) return *at_once_;
+    if (answer() < 0) return system_failure(answer());
+    return static_cast<std::size_t>(answer());
+}
+
+bool stream_write_op::try_commit(work_list&) noexcept { return at_once_ = from_.empty() || stream_->broken; }
+
+void stream_write_op::prepare(io_uring_sqe& sqe) noexcept {
+    const auto rest = from_.subspan(written_);
+    const int fd = stream_->fd.get();
+    if (stream_->socket) {
+        io_uring_prep_send(&sqe, fd, rest.data(), rest.size(), MSG_NOSIGNAL | (all_ ? MSG_WAITALL : 0));
+        sqe.len = length(rest.size());
+    } else {
+        io_uring_prep_write(&sqe, fd, rest.data(), length(rest.size()), where_it_stands);
+    }
+}
+
+bool stream_write_op::again(int answer) noexcept {
+    if (interrupted(answer)) return true;
+    if (answer < 0) return false;
+    written_ += static_cast<std::size_t>(answer);
+    return all_ && answer != 0 && written_ < from_.size();
+}
+
+void stream_write_op::withdrawn() noexcept {
+    if (written_ != 0 && written_ < from_.size() && all_) stream_->broken = true;
+}
+
+result<std::size_t> stream_write_op::take() noexcept {
+    if (at_once_) {
+        if (stream_->broken) return fail(std::make_error_code(std::errc::broken_pipe));
+        return std::size_t(0);
+    }
+    if (written_ == from_.size() || (!all_ && written_ != 0)) return written_;
+    if (written_ != 0) stream_->broken = true;
+    if (answer() < 0) return system_failure(answer());
+    return fail(std::make_error_code(std::errc::operation_canceled)); // cut short by a cancel
+}
+
+struct stream_gather_op::pieces {
+    std::vector<iovec> all; // what is left of them; empty ones are left out
+    std::size_t first = 0;
+    msghdr message{};
+    [[nodiscard]] std::size_t count() const noexcept {
+        constexpr std::size_t most_pieces = 1024; // IOV_MAX
+        return std::min(all.size() - first, most_pieces);
+    }
+};
+
+stream_gather_op::stream_gather_op(stream_state& s, std::span<const std::span<const std::byte>> from)
+    : stream_(&s), pieces_(std::make_unique<pieces>()) {
+    pieces_->all.reserve(from.size());
+    for (const std::span<const std::byte> piece : from) {
+        if (piece.empty()) continue;
+        pieces_->all.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
+        size_ += piece.size();
+    }
+}
+stream_gather_op::stream_gather_op(stream_gather_op&& other) noexcept
+    : stream_(other.stream_), pieces_(std::move(other.pieces_)), size_(other.size_) {}
+stream_gather_op::~stream_gather_op() = default;
+
+bool stream_gather_op::try_commit(work_list&) noexcept { return at_once_ = size_ == 0 || stream_->broken; }
+
+void stream_gather_op::prepare(io_uring_sqe& sqe) noexcept {
+    const int fd = stream_->fd.get();
+    iovec* const from = pieces_->all.data() + pieces_->first;
+    if (stream_->socket) {
+        pieces_->message.msg_iov = from;
+        pieces_->message.msg_iovlen = pieces_->count();
+        io_uring_prep_sendmsg(&sqe, fd, &pieces_->message, MSG_NOSIGNAL | MSG_WAITALL);
+    } else {
+        io_uring_prep_writev(&sqe, fd, from, static_cast<unsigned>(pieces_->count()), where_it_stands);
+    }
+}
+
+bool stream_gather_op::again(int answer) noexcept {
+    if (interrupted(answer)) return true;
+    if (answer < 0) return false;
+    auto n = static_cast<std::size_t>(answer);
+    written_ += n;
+    auto& p = *pieces_;
+    while (p.first < p.all.size() && n >= p.all[p.first].iov_len) n -= p.all[p.first++].iov_len;
+    if (n != 0) {
+        p.all[p.first].iov_base = static_cast<std::byte*>(p.all[p.first].iov_base) + n;
+        p.all[p.first].iov_len -= n;
+    }
+    return answer != 0 && written_ < size_;
+}
+
+void stream_gather_op::withdrawn() noexcept {
+    if (written_ != 0 && written_ < size_) stream_->broken = true;
+}
+
+result<std::size_t> stream_gather_op::take() noexcept {
+    if (at_once_) {
+        if (stream_->broken) return fail(std::make_error_code(std::errc::broken_pipe));
+        return std::size_t(0);
+    }
+    if (written_ == size_) return written_;
+    if (written_ != 0) stream_->broken = true;
+    if (answer() < 0) return system_failure(answer());
+    return fail(std::make_error_code(std::errc::operation_canceled)); // cut short by a cancel
+}
+
+void shutdown_op::prepare(io_uring_sqe& sqe) noexcept {
+    io_uring_prep_shutdown(&sqe, stream_->fd.get(), SHUT_WR);
+}
+
+} // namespace detail
+} // namespace levada

@@ -1,0 +1,146 @@
+#include <levada/io/unix.hpp>
+
+#include <liburing.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+namespace levada {
+namespace detail {
+
+socket_file::~socket_file() {
+    if (!path_.empty() && path_.front() != '@') ::unlink(path_.c_str());
+}
+
+struct descriptor_message {
+    msghdr header{};
+    iovec bytes{};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * unix_stream::most_descriptors)> control{};
+
+    descriptor_message(const void* data, std::size_t size) noexcept : bytes{const_cast<void*>(data), size} {}
+    void set(std::size_t control_size) noexcept {
+        header.msg_iov = &bytes;
+        header.msg_iovlen = 1;
+        header.msg_control = control.data();
+        header.msg_controllen = control_size;
+    }
+};
+
+send_descriptors_op::send_descriptors_op(int fd, std::span<const std::byte> bytes,
+                                         std::span<const int> descriptors)
+    : fd_(fd),
+      refused_(bytes.empty() || descriptors.size() > unix_stream::most_descriptors),
+      message_(std::make_unique<descriptor_message>(bytes.data(), bytes.size())) {
+    if (refused_) return;
+    if (descriptors.empty()) {
+        message_->set(0);
+        return;
+    }
+    message_->set(CMSG_SPACE(descriptors.size_bytes()));
+    cmsghdr* const c = CMSG_FIRSTHDR(&message_->header);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+    std::memcpy(CMSG_DATA(c), descriptors.data(), descriptors.size_bytes());
+}
+send_descriptors_op::send_descriptors_op(send_descriptors_op&& other) noexcept
+    : fd_(other.fd_), refused_(other.refused_), message_(std::move(other.message_)) {}
+send_descriptors_op::~send_descriptors_op() = default;
+
+void send_descriptors_op::prepare(io_uring_sqe& sqe) noexcept {
+    io_uring_prep_sendmsg(&sqe, fd_, &message_->header, MSG_NOSIGNAL);
+}
+
+result<std::size_t> send_descriptors_op::take() noexcept {
+    if (refused_) return fail(std::make_error_code(std::errc::invalid_argument));
+    if (answer() < 0) return system_failure(answer());
+    return static_cast<std::size_t>(answer());
+}
+
+recv_descriptors_op::recv_descriptors_op(stream_state& s, std::span<std::byte> to)
+    : stream_(&s), message_(std::make_unique<descriptor_message>(to.data(), to.size())) {}
+recv_descriptors_op::recv_descriptors_op(recv_descriptors_op&& other) noexcept
+    : stream_(other.stream_), message_(std::move(other.message_)) {}
+recv_descriptors_op::~recv_descriptors_op() = default;
+
+void recv_descriptors_op::prepare(io_uring_sqe& sqe) noexcept {
+    message_->set(message_->control.size());
+    io_uring_prep_recvmsg(&sqe, stream_->fd.get(), &message_->header, MSG_CMSG_CLOEXEC);
+}
+
+result<bytes_and_descriptors> recv_descriptors_op::take() {
+    if (answer() < 0) return system_failure(answer());
+    bytes_and_descriptors out;
+    out.size = static_cast<std::size_t>(answer());
+    for (cmsghdr* c = CMSG_FIRSTHDR(&message_->header); c; c = CMSG_NXTHDR(&message_->header, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+        const std::size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < n; ++i) {
+            int fd;
+            std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            out.descriptors.emplace_back(fd);
+        }
+    }
+    return out;
+}
+
+} // namespace detail
+
+using detail::last_error;
+
+task<result<unix_stream>> unix_stream::connect(std::string path) {
+    auto to = socket_address::unix_path(path);
+    if (!to) co_return fail(to.error());
+    detail::descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!fd) co_return last_error();
+    auto connected = co_await detail::connect_op(fd.get(), *to);
+    if (!connected) co_return fail(connected.error());
+    co_return unix_stream(std::move(fd));
+}
+
+result<std::pair<unix_stream, unix_stream>> unix_stream::pair() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return last_error();
+    detail::descriptor a(ends[0]), b(ends[1]);
+    return std::pair(unix_stream(std::move(a)), unix_stream(std::move(b)));
+}
+
+unix_listener::unix_listener(detail::descriptor fd, const socket_address& address, detail::socket_file file)
+    : file_(std::move(file)),
+      state_(std::make_unique<detail::listener_state>(std::move(fd))),
+      address_(address) {}
+
+result<unix_listener> unix_listener::bind(std::string_view path, int backlog) {
+    auto address = socket_address::unix_path(path);
+    if (!address) return fail(address.error());
+    detail::descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!fd) return last_error();
+    auto listening = detail::listen_on(std::move(fd), *address, backlog);
+    if (!listening) return fail(listening.error());
+    return unix_listener(std::move(*listening), *address, detail::socket_file(path));
+}
+
+result<unix_datagram> unix_datagram::bind(std::string_view path) {
+    auto address = socket_address::unix_path(path);
+    if (!address) return fail(address.error());
+    auto fd = open(AF_UNIX, &*address, false);
+    if (!fd) return fail(fd.error());
+    return unix_datagram(std::move(*fd), detail::socket_file(path));
+}
+
+result<unix_datagram> unix_datagram::unbound() {
+    auto fd = open(AF_UNIX, nullptr, false);
+    if (!fd) return fail(fd.error());
+    return unix_datagram(std::move(*fd), {});
+}
+
+result<std::pair<unix_datagram, unix_datagram>> unix_datagram::pair() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) != 0) return last_error();
+    detail::descriptor a(ends[0]), b(ends[1]);
+    return std::pair(unix_datagram(std::move(a), {}), unix_datagram(std::move(b), {}));
+}
+
+} // namespace levada
