@@ -99,15 +99,21 @@ public:
         begin_ += n;
         if (begin_ == end_) begin_ = end_ = 0;
     }
+    /// For a read of one's own, as an arm of `select` perhaps: room for `want` bytes at least, to be read into;
+    /// then `commit` says how many came. `peek()` is another after either.
+    [[nodiscard]] std::span<char> prepare(std::size_t want = 1) {
+        make_room(want);
+        return {bytes_.get() + end_, size_ - end_};
+    }
+    void commit(std::size_t n) noexcept { end_ += n; }
     /// Reads more, at least one byte, with room for `want` of them. `peek()` is another afterwards.
     /// *Outcomes*: how many; `errc::closed` at the end of the stream; its code. *Cancel*: keeps what has
     /// come.
     [[nodiscard]] task<result<std::size_t>> fill(std::size_t want = 1) {
-        make_room(want);
-        auto n = co_await get().read(std::span<char>(bytes_.get() + end_, size_ - end_));
+        auto n = co_await get().read(prepare(want));
         if (!n) co_return fail(n.error());
         if (*n == 0) co_return fail(make_error_code(errc::closed));
-        end_ += *n;
+        commit(*n);
         co_return *n;
     }
     /// Gives the memory back, if nothing is kept: for connections that idle.
