@@ -10,90 +10,16 @@ import pathlib
 import pty
 import random
 import re
-import resource
 import select
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 
-PATIENCE = 50  # seconds, for anything that has to happen
-
-program = ""
-failures = 0
-
-
-def expect(what, actual, wanted):
-    global failures
-    if actual == wanted:
-        return
-    failures += 1
-    print(f"FAILED: {what}\n  got:    {str(actual)[:2000]!r}\n  wanted: {str(wanted)[:2000]!r}")
-
-
-def expect_match(what, text, pattern):
-    global failures
-    if found := re.fullmatch(pattern, text, re.DOTALL):
-        return found
-    failures += 1
-    print(f"FAILED: {what}\n  got:    {text[:2000]!r}\n  wanted: {pattern}")
-    return None
-
-
-def run(*args, **options):
-    return subprocess.run([program, *map(str, args)], capture_output=True, text=True, timeout=PATIENCE, **options)
-
-
-def until(what, condition):
-    """Waits for a condition, and gives its value."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.002)
-    raise TimeoutError(f"waited {PATIENCE} s for {what}")
-
-
-def prints(text, *args):
-    """The example prints exactly this."""
-    done = run(*args)
-    expect(f"output of {args}", done.stdout, text)
-    expect(f"stderr of {args}", done.stderr, "")
-    expect(f"exit status of {args}", done.returncode, 0)
-
-
-def refuses(status, pattern, *args):
-    """The example prints one clear line on stderr, and fails."""
-    done = run(*args)
-    expect_match(f"stderr of {args}", done.stderr, f"[^\n]*{pattern}[^\n]*\n")
-    expect(f"output of {args}", done.stdout, "")
-    expect(f"exit status of {args}", done.returncode, status)
-
-
-def helps():
-    done = run("--help")
-    expect_match("--help", done.stdout, "Usage: .*")
-    expect("stderr of --help", done.stderr, "")
-    expect("exit status of --help", done.returncode, 0)
-
-
-@contextlib.contextmanager
-def started(*args, **options):
-    """A running example; killed if the test leaves it behind."""
-    process = subprocess.Popen([program, *map(str, args)], text=True, **options)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream:
-                stream.close()
-
+import harness
+import servers
+from harness import expect, expect_match, helps, PATIENCE, prints, refuses, run, started, until
 
 # The small ones
 
@@ -326,189 +252,12 @@ def check_word_count():
     refuses(2, r"--workers takes a number from 1 to 1024, not ''", "/usr", "--workers", "")
     refuses(2, r"there is no '/no/such/path'; give", "/usr", "/no/such/path")
     with open("/dev/full", "w", encoding="ascii") as full:
-        done = subprocess.run([program, "/dev/null"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+        done = subprocess.run([harness.program, "/dev/null"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
     expect("output to a full disk", done.stderr, f"word_count: cannot write: {os.strerror(errno.ENOSPC)}\n")
     expect("output to a full disk: exit status", done.returncode, 1)
     for check in (word_count_counts, word_count_unreadable, word_count_interrupted, word_count_terminated):
         with tempfile.TemporaryDirectory(prefix="levada-") as root:
             check(pathlib.Path(root))
-
-
-# echo_server
-
-
-@contextlib.contextmanager
-def echo_server(*args, **options):
-    args = ["--port", 0, *args]
-    with started(*args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as server:
-        line = server.stdout.readline()
-        found = expect_match("where it listens", line, r"listening on (\S+):(\d+)\n")
-        yield server, (found[1].strip("[]"), int(found[2]))
-
-
-def connect(address):
-    return socket.create_connection(address, timeout=PATIENCE)
-
-
-def read_exactly(client, count):
-    data = b""
-    while len(data) < count and (more := client.recv(count - len(data))):
-        data += more
-    return data
-
-
-def read_all(client):
-    parts = []
-    with contextlib.suppress(ConnectionResetError):
-        while part := client.recv(1 << 16):
-            parts.append(part)
-    return b"".join(parts)
-
-
-def stop(server, number, wanted, errors=""):
-    """Sends the signal; the server ends well with these words."""
-    server.send_signal(number)
-    ended(server, wanted, errors)
-
-
-def ended(server, wanted, errors=""):
-    output, complaints = server.communicate(timeout=PATIENCE)
-    expect_match("the server's summary", output, wanted)
-    expect_match("the server's complaints", complaints, errors)
-    expect("the server's exit status", server.returncode, 0)
-
-
-def echo_to_many():
-    payloads = [b"x", b"hello " * 100, random.Random(1).randbytes(70_000), random.Random(2).randbytes(16 << 20)]
-    with echo_server() as (server, address):
-        expect("the address it listens on", address[0], "127.0.0.1")
-
-        def talk(payload):
-            with connect(address) as client:
-                sender = threading.Thread(target=lambda: (client.sendall(payload), client.shutdown(socket.SHUT_WR)))
-                sender.start()
-                expect(f"the echo of {len(payload)} bytes", read_all(client) == payload, True)
-                sender.join()
-
-        talkers = [threading.Thread(target=talk, args=[payload]) for payload in payloads * 3]
-        with connect(address):  # one that says nothing does not hold up the others
-            for talker in talkers:
-                talker.start()
-            for talker in talkers:
-                talker.join(PATIENCE)
-            total = 3 * sum(map(len, payloads))
-            stop(server, signal.SIGTERM, rf"served 13 connections, echoed {total} bytes, cut off 0\n")
-
-
-def echo_drains():
-    with echo_server() as (server, address):
-        with connect(address) as client, connect(address) as idle:
-            client.sendall(b"before")
-            expect("the echo before the end", read_exactly(client, 6), b"before")
-            idle.sendall(b"")
-            server.send_signal(signal.SIGINT)
-            expect("after the end", read_all(client), b"")
-            read_all(idle)  # it may not have been accepted: then it was reset
-            ended(server, r"served [12] connections, echoed 6 bytes, cut off 0\n")
-        with contextlib.suppress(ConnectionRefusedError):
-            connect(address).close()
-            expect("a connection after the end", "accepted", "refused")
-
-
-def stuck(pid, address, client):
-    """Whether the server sleeps although there is something to read: so it writes, and cannot go on."""
-
-    def stat():
-        status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-        return re.search(r"State:\s+S", status) and re.findall(r"ctxt_switches:\s+(\d+)", status)
-
-    before = stat()
-    local, remote = address[1], client.getsockname()[1]
-    waiting = rf":{local:04X} \w+:{remote:04X} 01 (?!0{{8}})\w{{8}}:(?!0{{8}})\w{{8}} "
-    table = pathlib.Path("/proc/net/tcp").read_text(encoding="ascii")
-    return before and re.search(waiting, table) and stat() == before
-
-
-def echo_to_stuck(drain, then):
-    """A client that sends, but does not read, until the server can write no more."""
-    payload = random.Random(3).randbytes(64 << 20)
-    with echo_server("--drain", drain) as (server, address), socket.socket() as client:
-        client.settimeout(PATIENCE)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.connect(address)
-
-        def send():
-            with contextlib.suppress(OSError):  # the server resets the connection at last
-                client.sendall(payload)
-
-        sender = threading.Thread(target=send)
-        sender.start()
-        until("the server to be stuck", lambda: stuck(server.pid, address, client))
-        server.send_signal(signal.SIGINT)
-        then(server, client, payload)
-        sender.join()
-
-
-def finished(server, client, payload):
-    got = read_all(client)
-    expect("what is written is finished", len(got) > 0 and payload.startswith(got), True)
-    ended(server, r"served 1 connections, echoed [1-9]\d* bytes, cut off 0\n")
-
-
-def cut_off(server, _client, _payload):
-    ended(server, r"served 1 connections, echoed \d+ bytes, cut off 1\n")
-
-
-def echo_without_descriptors():
-    """Clients that come when it has no descriptors left are served once there are some again."""
-    if b"__ubsan_" in pathlib.Path(program).read_bytes():
-        return  # UBSan looks at an object's type with the help of a pipe, and reports a wrong type if it gets none
-    complaint = rf"echo_server: cannot accept: {os.strerror(errno.EMFILE)}\n"
-    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))  # pylint: disable=C3001
-    with echo_server(preexec_fn=limit) as (server, address):
-        clients = [connect(address) for _ in range(20)]  # the system completes them all
-        expect_match("the complaint", server.stderr.readline(), complaint)
-        for number, client in enumerate(clients):
-            client.sendall(bytes([number]))
-            expect("the echo to one of many", read_exactly(client, 1), bytes([number]))
-            client.close()
-        stop(server, signal.SIGINT, r"served 20 connections, echoed 20 bytes, cut off 0\n", rf"({complaint})*")
-
-
-def has_ipv6():
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as s:
-        s.bind(("::1", 0))
-        return True
-    return False
-
-
-def check_echo_server():
-    helps()
-    refuses(2, r"Give one, as in: echo_server --port")
-    refuses(2, r"--port takes a number from 0 to 65535, not 'http'", "--port", "http")
-    refuses(2, r"--port takes a number from 0 to 65535, not '65536'", "--port", "65536")
-    refuses(2, r"--port takes a number from 0 to 65535, not '-1'", "--port", "-1")
-    refuses(2, r"--port needs a value", "--port")
-    refuses(2, r"--drain takes a number of seconds", "--port", "0", "--drain", "soon")
-    refuses(2, r"unknown option '--prot'; --help", "--prot", "1")
-    refuses(2, r"'80' is no option; --help", "--port", "0", "80")
-    refuses(2, r"'here' is no IPv4 or IPv6 address; give one", "--port", "0", "--host", "here")
-    refuses(2, r"'1.2.3' is no IPv4 or IPv6 address; give one", "--port", "0", "--host", "1.2.3")
-    refuses(2, r"'::x' is no IPv4 or IPv6 address; give one", "--port", "0", "--host", "::x")
-    refuses(1, os.strerror(errno.EADDRNOTAVAIL), "--port", "0", "--host", "192.0.2.1")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        refuses(1, rf"127.0.0.1:{port}: {os.strerror(errno.EADDRINUSE)}; try another --port", "--port", port)
-    if has_ipv6():
-        with echo_server("--host", "::1") as (server, address), connect(address) as client:
-            client.sendall(b"six")
-            expect("the echo over IPv6", read_exactly(client, 3), b"six")
-            stop(server, signal.SIGINT, r"served 1 connections, echoed 3 bytes, cut off 0\n")
-    echo_to_many()
-    echo_drains()
-    echo_to_stuck(3600, finished)
-    echo_to_stuck(0, cut_off)
-    echo_without_descriptors()
 
 
 def check_timeline():
@@ -553,12 +302,12 @@ def check_trace(trace, count):
 
 
 def main():
-    global program
     if len(sys.argv) < 3:
         sys.exit("Usage: check.py NAME PROGRAM")
-    program = sys.argv[2]
-    globals()[f"check_{sys.argv[1]}"]()
-    sys.exit(failures != 0)
+    harness.program = sys.argv[2]
+    name = f"check_{sys.argv[1]}"
+    (globals().get(name) or getattr(servers, name))()
+    sys.exit(harness.failures != 0)
 
 
 if __name__ == "__main__":
