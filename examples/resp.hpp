@@ -65,10 +65,11 @@ private:
     // The number after the mark at `at_`, to the end of its line.
     parsed take_number(std::string_view in, std::int64_t most, std::int64_t& n, const char* wrong) {
         const auto end = in.find('\n', std::max(at_, searched_));
+        constexpr std::size_t longest_number = 32;
+        if (std::min(end, in.size()) - at_ > longest_number) return refuse(wrong);
         if (end == std::string_view::npos) {
             searched_ = in.size();
-            constexpr std::size_t longest_number = 32;
-            return in.size() - at_ > longest_number ? refuse(wrong) : parsed::part;
+            return parsed::part;
         }
         std::string_view digits = in.substr(at_ + 1, end - at_ - 1);
         if (!digits.empty() && digits.back() == '\r') digits.remove_suffix(1);
@@ -108,9 +109,10 @@ private:
     }
     parsed take_line(std::string_view in) {
         const auto end = in.find('\n', searched_);
+        if (std::min(end, in.size()) > longest_line) return refuse("too big inline request");
         if (end == std::string_view::npos) {
             searched_ = in.size();
-            return in.size() > longest_line ? refuse("too big inline request") : parsed::part;
+            return parsed::part;
         }
         const auto blank = [&](std::size_t i) { return in[i] == ' ' || in[i] == '\t' || in[i] == '\r'; };
         for (std::size_t i = 0; i < end;) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""check.py NAME PROGRAM: runs an example and compares what it does with what it says it does."""
+"""check.py NAME PROGRAM [HELPER...]: runs an example and compares what it does with what it says it does."""
 
 import collections
 import contextlib
@@ -303,8 +303,8 @@ def check_trace(trace, count):
 
 def main():
     if len(sys.argv) < 3:
-        sys.exit("Usage: check.py NAME PROGRAM")
-    harness.program = sys.argv[2]
+        sys.exit("Usage: check.py NAME PROGRAM [HELPER...]")
+    harness.program, harness.arguments = sys.argv[2], sys.argv[3:]
     name = f"check_{sys.argv[1]}"
     (globals().get(name) or getattr(servers, name))()
     sys.exit(harness.failures != 0)

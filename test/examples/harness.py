@@ -10,6 +10,7 @@ import time
 PATIENCE = 50  # seconds, for anything that has to happen
 
 program = ""
+arguments = []  # what the test has besides
 failures = 0
 
 

@@ -49,6 +49,9 @@ have() { # WHAT
                 echo 'int main() {}' | "$clang" -x c++ -fsanitize=address - -o /dev/null 2>/dev/null
             ;;
         clang-format) find_clang_format >/dev/null ;;
+        hiredis) pkg-config --exists hiredis 2>/dev/null ;;
+        http-parser) echo '#include <http_parser.h>' | "${CXX:-g++}" -x c++ -E - >/dev/null 2>&1 ;;
+        redis-tools) command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null ;;
         glib) pkg-config --exists glib-2.0 2>/dev/null ;;
         boost) echo '#include <boost/asio.hpp>' | "${CXX:-g++}" -x c++ -E - >/dev/null 2>&1 ;;
         spin | gdb) command -v "$1" >/dev/null ;;
@@ -72,6 +75,11 @@ package() { # WHAT MANAGER: the package's name there
         apt-get:ninja | dnf:ninja) echo ninja-build ;;
         apt-get:liburing) echo liburing-dev ;;
         dnf:liburing) echo liburing-devel ;;
+        apt-get:hiredis) echo libhiredis-dev ;;
+        dnf:hiredis) echo hiredis-devel ;;
+        apt-get:http-parser) echo libhttp-parser-dev ;;
+        dnf:http-parser) echo http-parser-devel ;;
+        dnf:redis-tools | pacman:redis-tools) echo redis ;;
         apt-get:glib) echo libglib2.0-dev ;;
         dnf:glib) echo glib2-devel ;;
         pacman:glib) echo glib2 ;;
