@@ -71,7 +71,8 @@ private:
                 request& r = of(p);
                 r.state_ = state::body;
                 r.keeps_alive_ = http_should_keep_alive(p) != 0;
-                if (p->content_length != ~std::uint64_t(0) && p->content_length > most_body_bytes) r.refused_ = 413;
+                if (p->content_length != ~std::uint64_t(0) && p->content_length > most_body_bytes)
+                    r.refused_ = 413;
                 return 0;
             };
             s.on_body = [](http_parser* p, const char*, std::size_t n) {

@@ -1,5 +1,5 @@
-// A server of static files, and a route that answers JSON. HTTP/1.1 with keep-alive and pipelining; http_parser
-// does the parsing.
+// A server of static files, and a route that answers JSON. HTTP/1.1 with keep-alive and pipelining;
+// http_parser does the parsing.
 
 #include <algorithm>
 #include <atomic>
@@ -50,8 +50,8 @@ Ctrl-C (or SIGTERM) drains: it accepts no more, answers the requests that it has
 Exit status: 0 stopped by a signal; 1 it could not listen; 2 bad arguments.
 )";
 
-constexpr std::size_t most_gathered = 64 << 10;  // replies to pipelined requests that go in one write
-constexpr std::size_t small_file = 64 << 10;     // kept in memory, and looked at again after a second
+constexpr std::size_t most_gathered = 64 << 10; // replies to pipelined requests that go in one write
+constexpr std::size_t small_file = 64 << 10;    // kept in memory, and looked at again after a second
 constexpr std::size_t most_kept_files = 1024;
 constexpr auto keep_alive = 60s;
 constexpr auto write_limit = 30s;
@@ -67,17 +67,20 @@ struct configuration {
     std::chrono::seconds header_limit = 10s;
 };
 
-std::string_view reason(int status) {
-    return http_status_str(static_cast<http_status>(status));
-}
+std::string_view reason(int status) { return http_status_str(static_cast<http_status>(status)); }
 
 std::string_view type_of(std::string_view path) {
     static constexpr std::pair<std::string_view, std::string_view> types[] = {
-        {".html", "text/html; charset=utf-8"}, {".txt", "text/plain; charset=utf-8"},
-        {".css", "text/css"},                  {".js", "text/javascript"},
-        {".json", "application/json"},         {".svg", "image/svg+xml"},
-        {".png", "image/png"},                 {".jpg", "image/jpeg"},
-        {".wasm", "application/wasm"},         {".pdf", "application/pdf"},
+        {".html", "text/html; charset=utf-8"},
+        {".txt", "text/plain; charset=utf-8"},
+        {".css", "text/css"},
+        {".js", "text/javascript"},
+        {".json", "application/json"},
+        {".svg", "image/svg+xml"},
+        {".png", "image/png"},
+        {".jpg", "image/jpeg"},
+        {".wasm", "application/wasm"},
+        {".pdf", "application/pdf"},
     };
     for (const auto& [ending, type] : types)
         if (path.ends_with(ending)) return type;
@@ -97,8 +100,8 @@ void add_head(std::string& out, int status, std::string_view type, std::uint64_t
     out += keeps_alive ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n";
 }
 
-/// Small files, as they were within the last second. One for each session's loop would do without the lock; it is
-/// held for a look-up.
+/// Small files, as they were within the last second. One for each session's loop would do without the lock;
+/// it is held for a look-up.
 class file_cache {
 public:
     using bytes = std::shared_ptr<const std::string>;
@@ -161,14 +164,15 @@ private:
                 }
                 if (request_.whole()) co_return true;
             }
-            if (request_.begun() && !std::exchange(begun, true)) limit = levada::now() + site_.set.header_limit;
+            if (request_.begun() && !std::exchange(begun, true))
+                limit = levada::now() + site_.set.header_limit;
             co_await flush(); // nothing more to answer yet
             if (closing_) co_return false;
             in_.shrink();
             const std::span<char> room = in_.prepare();
             auto s = co_await select_in_order(draining.done(), in_.stream().read(room), at(limit));
             if (s.index() == 0 && !begun) co_return false; // idle
-            if (s.index() == 0) { // a request that has begun may end
+            if (s.index() == 0) {                          // a request that has begun may end
                 auto n = co_await with_deadline(limit, in_.stream().read(room));
                 if (!n || *n == 0) co_return false;
                 in_.commit(*n);
@@ -229,8 +233,8 @@ private:
         auto opened = co_await file::open(path);
         if (!opened) {
             const auto why = opened.error();
-            const bool absent = why == std::errc::no_such_file_or_directory || why == std::errc::not_a_directory ||
-                                why == std::errc::filename_too_long;
+            const bool absent = why == std::errc::no_such_file_or_directory ||
+                                why == std::errc::not_a_directory || why == std::errc::filename_too_long;
             add_error(absent ? 404 : why == std::errc::permission_denied ? 403 : 503);
             if (!absent) std::fprintf(stderr, "http_server: %s: %s\n", path.c_str(), why.message().c_str());
             co_return;
@@ -336,10 +340,10 @@ int main(int argc, char** argv) try {
         if (n) config.header_limit = std::chrono::seconds(*n);
         return n.has_value();
     };
-    if (const auto status = server::read_options(set, argc, argv, usage,
-                                                 {{"root", "a directory", set_root},
-                                                  {"header-timeout", "a number of seconds from 0 to 3600",
-                                                   set_limit}}))
+    if (const auto status =
+            server::read_options(set, argc, argv, usage,
+                                 {{"root", "a directory", set_root},
+                                  {"header-timeout", "a number of seconds from 0 to 3600", set_limit}}))
         return *status;
     if (config.root.empty()) {
         std::fprintf(stderr, "http_server: which files? Give a directory, as in: --root .\n");

@@ -1,5 +1,5 @@
-// A store of keys and values that speaks Redis's protocol. Each shard belongs to one task, which is reached by a
-// channel, so that nothing is locked; publishing goes through a task of its own.
+// A store of keys and values that speaks Redis's protocol. Each shard belongs to one task, which is reached
+// by a channel, so that nothing is locked; publishing goes through a task of its own.
 
 #include <algorithm>
 #include <atomic>
@@ -60,9 +60,9 @@ struct text_hash {
 };
 
 bool is(std::string_view given, std::string_view name) {
-    return given.size() == name.size() && std::equal(given.begin(), given.end(), name.begin(), [](char a, char b) {
-               return std::toupper(static_cast<unsigned char>(a)) == b;
-           });
+    return given.size() == name.size() &&
+           std::equal(given.begin(), given.end(), name.begin(),
+                      [](char a, char b) { return std::toupper(static_cast<unsigned char>(a)) == b; });
 }
 bool integer(std::string_view text, std::int64_t& n) {
     const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), n);
@@ -127,7 +127,8 @@ private:
                 if_missing = true;
             } else if (is(a[i], "XX")) {
                 if_there = true;
-            } else if ((is(a[i], "EX") || is(a[i], "PX")) && i + 1 < a.size() && expires == time_point::max()) {
+            } else if ((is(a[i], "EX") || is(a[i], "PX")) && i + 1 < a.size() &&
+                       expires == time_point::max()) {
                 std::int64_t n = 0;
                 if (!integer(a[i + 1], n)) return resp::error(out, not_an_integer);
                 const bool seconds = is(a[i], "EX");
@@ -243,7 +244,9 @@ task<> keep_subscriptions(recv_channel<subscription> in) {
                 n = std::none_of(there.begin(), there.end(), same);
                 if (n != 0) there.push_back(s->to);
                 break;
-            case subscription::kind::unsubscribe: n = static_cast<std::int64_t>(std::erase_if(there, same)); break;
+            case subscription::kind::unsubscribe:
+                n = static_cast<std::int64_t>(std::erase_if(there, same));
+                break;
             case subscription::kind::publish: {
                 std::string text;
                 resp::array(text, 3);
@@ -359,13 +362,13 @@ private:
     };
     static constexpr std::size_t any = ~std::size_t(0);
     static constexpr command commands[] = {
-        {"GET", 2, 2, true},        {"SET", 3, any, true},        {"INCR", 2, 2, true},
-        {"EXPIRE", 3, 3, true},     {"TTL", 2, 2, true},          {"DEL", 2, any, false},
-        {"EXISTS", 2, any, false},  {"MGET", 2, any, false},      {"MSET", 3, any, false},
-        {"PING", 1, 2, false},      {"ECHO", 2, 2, false},        {"INFO", 1, any, false},
-        {"PUBLISH", 3, 3, false},   {"SUBSCRIBE", 2, any, false}, {"UNSUBSCRIBE", 1, any, false},
-        {"QUIT", 1, any, false},    {"COMMAND", 1, any, false},   {"CONFIG", 2, any, false},
-        {"SELECT", 2, 2, false},    {"CLIENT", 2, any, false},
+        {"GET", 2, 2, true},       {"SET", 3, any, true},        {"INCR", 2, 2, true},
+        {"EXPIRE", 3, 3, true},    {"TTL", 2, 2, true},          {"DEL", 2, any, false},
+        {"EXISTS", 2, any, false}, {"MGET", 2, any, false},      {"MSET", 3, any, false},
+        {"PING", 1, 2, false},     {"ECHO", 2, 2, false},        {"INFO", 1, any, false},
+        {"PUBLISH", 3, 3, false},  {"SUBSCRIBE", 2, any, false}, {"UNSUBSCRIBE", 1, any, false},
+        {"QUIT", 1, any, false},   {"COMMAND", 1, any, false},   {"CONFIG", 2, any, false},
+        {"SELECT", 2, 2, false},   {"CLIENT", 2, any, false},
     };
 
     task<> answer(const arguments& a) {
@@ -562,8 +565,8 @@ int main(int argc, char** argv) try {
         if (n && *n != 0) shards = *n;
         return n && *n != 0;
     };
-    if (const auto status = server::read_options(set, argc, argv, usage,
-                                                 {{"shards", "a number from 1 to 64", set_shards}}))
+    if (const auto status =
+            server::read_options(set, argc, argv, usage, {{"shards", "a number from 1 to 64", set_shards}}))
         return *status;
     return levada::run(serve, std::move(set), shards);
 } catch (const std::exception& e) { // no io_uring here, or no memory

@@ -30,9 +30,12 @@
 #include <levada/debug/trace.hpp>
 #include <levada/io/address.hpp>
 #include <levada/io/buffered.hpp>
+#include <levada/io/byte_pipe.hpp>
+#include <levada/io/child_process.hpp>
 #include <levada/io/datagram.hpp>
 #include <levada/io/descriptor.hpp>
 #include <levada/io/file.hpp>
+#include <levada/io/file_watch.hpp>
 #include <levada/io/resolve.hpp>
 #include <levada/io/signals.hpp>
 #include <levada/io/stream.hpp>

@@ -11,6 +11,9 @@
 #include <vector>
 
 #include <levada/core/defer.hpp>
+#include <levada/runtime/offload.hpp>
+
+#include "pieces.hpp"
 
 namespace levada {
 namespace detail {
@@ -72,6 +75,61 @@ result<std::size_t> file_write_op::take() noexcept {
         std::make_error_code(answer() == 0 ? std::errc::no_space_on_device : std::errc::operation_canceled));
 }
 
+file_pieces_op::file_pieces_op(int fd, std::uint64_t at, std::span<const std::span<std::byte>> to)
+    : fd_(fd), at_(at), writes_(false), pieces_(std::make_unique<pieces>(to)) {}
+file_pieces_op::file_pieces_op(int fd, std::uint64_t at, std::span<const std::span<const std::byte>> from)
+    : fd_(fd), at_(at), writes_(true), pieces_(std::make_unique<pieces>(from)) {}
+file_pieces_op::file_pieces_op(file_pieces_op&& other) noexcept
+    : fd_(other.fd_), at_(other.at_), writes_(other.writes_), pieces_(std::move(other.pieces_)) {}
+file_pieces_op::~file_pieces_op() = default;
+
+bool file_pieces_op::try_commit(work_list&) noexcept { return pieces_->size == 0; }
+
+void file_pieces_op::prepare(io_uring_sqe& sqe) noexcept {
+    const std::uint64_t at = at_ + pieces_->moved;
+    if (writes_) io_uring_prep_writev(&sqe, fd_, pieces_->left(), pieces_->count(), at);
+    else io_uring_prep_readv(&sqe, fd_, pieces_->left(), pieces_->count(), at);
+}
+
+bool file_pieces_op::again(int answer) noexcept {
+    if (answer == -EINTR || answer == -EAGAIN) return true;
+    if (answer <= 0) return false;
+    pieces_->done(static_cast<std::size_t>(answer));
+    return writes_ && !pieces_->whole();
+}
+
+result<std::size_t> file_pieces_op::take() noexcept {
+    if (pieces_->whole() || (!writes_ && (pieces_->moved != 0 || answer() == 0))) return pieces_->moved;
+    if (answer() < 0) return system_failure(answer());
+    return fail(
+        std::make_error_code(answer() == 0 ? std::errc::no_space_on_device : std::errc::operation_canceled));
+}
+
+void path_op::prepare(io_uring_sqe& sqe) noexcept {
+    switch (action_) {
+        case action::rename:
+            io_uring_prep_renameat(&sqe, AT_FDCWD, path_.c_str(), AT_FDCWD, to_.c_str(), 0);
+            break;
+        case action::remove: io_uring_prep_unlinkat(&sqe, AT_FDCWD, path_.c_str(), 0); break;
+        case action::remove_directory:
+            io_uring_prep_unlinkat(&sqe, AT_FDCWD, path_.c_str(), AT_REMOVEDIR);
+            break;
+        case action::make_directory: io_uring_prep_mkdirat(&sqe, AT_FDCWD, path_.c_str(), 0777); break;
+    }
+}
+
+void path_op::describe(std::string& out) const {
+    constexpr const char* names[] = {"rename of ", "removal of ", "removal of directory ",
+                                     "making of directory "};
+    out += names[static_cast<std::size_t>(action_)];
+    out += path_;
+}
+
+result<void> path_op::take() noexcept {
+    if (answer() < 0) return system_failure(answer());
+    return {};
+}
+
 void file_sync_op::prepare(io_uring_sqe& sqe) noexcept { io_uring_prep_fsync(&sqe, fd_, 0); }
 
 result<void> file_sync_op::take() noexcept {
@@ -98,6 +156,14 @@ result<file_status> stat_op::take() noexcept {
 } // namespace detail
 
 file_status::file_status(const struct statx& s) noexcept : size_(s.stx_size), mode_(s.stx_mode) {}
+
+task<result<void>> file::truncate(std::uint64_t size) const {
+    const int fd = native_handle();
+    co_return co_await offload([fd, size]() -> result<void> {
+        if (::ftruncate(fd, static_cast<::off_t>(size)) != 0) return detail::last_error();
+        return {};
+    });
+}
 
 task<result<std::uint64_t>> file::size() const {
     auto known = co_await status();

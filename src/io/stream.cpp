@@ -2,12 +2,13 @@
 
 #include <liburing.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+
+#include "pieces.hpp"
 
 namespace levada {
 namespace detail {
@@ -106,59 +107,36 @@ result<std::size_t> stream_write_op::take() noexcept {
     return fail(std::make_error_code(std::errc::operation_canceled)); // cut short by a cancel
 }
 
-struct stream_gather_op::pieces {
-    std::vector<iovec> all; // what is left of them; empty ones are left out
-    std::size_t first = 0;
-    msghdr message{};
-    [[nodiscard]] std::size_t count() const noexcept {
-        constexpr std::size_t most_pieces = 1024; // IOV_MAX
-        return std::min(all.size() - first, most_pieces);
-    }
-};
-
 stream_gather_op::stream_gather_op(stream_state& s, std::span<const std::span<const std::byte>> from)
-    : stream_(&s), pieces_(std::make_unique<pieces>()) {
-    pieces_->all.reserve(from.size());
-    for (const std::span<const std::byte> piece : from) {
-        if (piece.empty()) continue;
-        pieces_->all.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
-        size_ += piece.size();
-    }
-}
+    : stream_(&s), pieces_(std::make_unique<pieces>(from)) {}
 stream_gather_op::stream_gather_op(stream_gather_op&& other) noexcept
-    : stream_(other.stream_), pieces_(std::move(other.pieces_)), size_(other.size_) {}
+    : stream_(other.stream_), pieces_(std::move(other.pieces_)) {}
 stream_gather_op::~stream_gather_op() = default;
 
-bool stream_gather_op::try_commit(work_list&) noexcept { return at_once_ = size_ == 0 || stream_->broken; }
+bool stream_gather_op::try_commit(work_list&) noexcept {
+    return at_once_ = pieces_->size == 0 || stream_->broken;
+}
 
 void stream_gather_op::prepare(io_uring_sqe& sqe) noexcept {
     const int fd = stream_->fd.get();
-    iovec* const from = pieces_->all.data() + pieces_->first;
     if (stream_->socket) {
-        pieces_->message.msg_iov = from;
+        pieces_->message.msg_iov = pieces_->left();
         pieces_->message.msg_iovlen = pieces_->count();
         io_uring_prep_sendmsg(&sqe, fd, &pieces_->message, MSG_NOSIGNAL | MSG_WAITALL);
     } else {
-        io_uring_prep_writev(&sqe, fd, from, static_cast<unsigned>(pieces_->count()), where_it_stands);
+        io_uring_prep_writev(&sqe, fd, pieces_->left(), pieces_->count(), where_it_stands);
     }
 }
 
 bool stream_gather_op::again(int answer) noexcept {
     if (interrupted(answer)) return true;
     if (answer < 0) return false;
-    auto n = static_cast<std::size_t>(answer);
-    written_ += n;
-    auto& p = *pieces_;
-    while (p.first < p.all.size() && n >= p.all[p.first].iov_len) n -= p.all[p.first++].iov_len;
-    if (n != 0) {
-        p.all[p.first].iov_base = static_cast<std::byte*>(p.all[p.first].iov_base) + n;
-        p.all[p.first].iov_len -= n;
-    }
-    return answer != 0 && written_ < size_;
+    pieces_->done(static_cast<std::size_t>(answer));
+    return answer != 0 && !pieces_->whole();
 }
 
 void stream_gather_op::withdrawn() noexcept {
-    if (written_ != 0 && written_ < size_) stream_->broken = true;
+    if (pieces_->moved != 0 && !pieces_->whole()) stream_->broken = true;
 }
 
 result<std::size_t> stream_gather_op::take() noexcept {
@@ -166,8 +144,8 @@ result<std::size_t> stream_gather_op::take() noexcept {
         if (stream_->broken) return fail(std::make_error_code(std::errc::broken_pipe));
         return std::size_t(0);
     }
-    if (written_ == size_) return written_;
-    if (written_ != 0) stream_->broken = true;
+    if (pieces_->whole()) return pieces_->moved;
+    if (pieces_->moved != 0) stream_->broken = true;
     if (answer() < 0) return system_failure(answer());
     return fail(std::make_error_code(std::errc::operation_canceled)); // cut short by a cancel
 }

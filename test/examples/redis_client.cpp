@@ -28,9 +28,11 @@ int main(int argc, char** argv) {
     expect(c && c->err == 0, "cannot connect");
     redisSetTimeout(c, patience);
     const std::string binary("with\0zero\r\n", 11);
-    expect(got(redisCommand(c, "SET %s %b", "key", binary.data(), binary.size()))->type == REDIS_REPLY_STATUS, "SET");
+    expect(got(redisCommand(c, "SET %s %b", "key", binary.data(), binary.size()))->type == REDIS_REPLY_STATUS,
+           "SET");
     const reply value = got(redisCommand(c, "GET key"));
-    expect(value->type == REDIS_REPLY_STRING && std::string(value->str, value->len) == binary, "GET of binary");
+    expect(value->type == REDIS_REPLY_STRING && std::string(value->str, value->len) == binary,
+           "GET of binary");
     expect(got(redisCommand(c, "GET none"))->type == REDIS_REPLY_NIL, "GET of nothing");
     expect(got(redisCommand(c, "INCR key"))->type == REDIS_REPLY_ERROR, "INCR of no number");
     constexpr int many = 1000; // in one go
@@ -41,8 +43,9 @@ int main(int argc, char** argv) {
         expect(got(r)->integer == i / 7 + 1, "INCR in a pipeline");
     }
     const reply all = got(redisCommand(c, "MGET counter:0 none counter:6"));
-    expect(all->type == REDIS_REPLY_ARRAY && all->elements == 3 && std::string(all->element[0]->str) == "143" &&
-               all->element[1]->type == REDIS_REPLY_NIL && std::string(all->element[2]->str) == "142",
+    expect(all->type == REDIS_REPLY_ARRAY && all->elements == 3 &&
+               std::string(all->element[0]->str) == "143" && all->element[1]->type == REDIS_REPLY_NIL &&
+               std::string(all->element[2]->str) == "142",
            "MGET");
     redisFree(c);
 }

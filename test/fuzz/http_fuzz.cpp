@@ -1,4 +1,5 @@
-// HTTP as it comes from the network: the requests do not depend on how the bytes are cut, and no path leads out.
+// HTTP as it comes from the network: the requests do not depend on how the bytes are cut, and no path leads
+// out.
 
 #include <cstddef>
 #include <cstdint>

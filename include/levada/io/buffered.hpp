@@ -99,8 +99,8 @@ public:
         begin_ += n;
         if (begin_ == end_) begin_ = end_ = 0;
     }
-    /// For a read of one's own, as an arm of `select` perhaps: room for `want` bytes at least, to be read into;
-    /// then `commit` says how many came. `peek()` is another after either.
+    /// For a read of one's own, as an arm of `select` perhaps: room for `want` bytes at least, to be read
+    /// into; then `commit` says how many came. `peek()` is another after either.
     [[nodiscard]] std::span<char> prepare(std::size_t want = 1) {
         make_room(want);
         return {bytes_.get() + end_, size_ - end_};

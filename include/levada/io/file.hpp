@@ -86,6 +86,49 @@ private:
     std::size_t written_ = 0;
 };
 
+struct pieces;
+
+/// A read into, or a write from, several pieces.
+class [[nodiscard]] file_pieces_op final : public kernel_awaitable<file_pieces_op> {
+public:
+    using outcome = result<std::size_t>;
+    file_pieces_op(int fd, std::uint64_t at, std::span<const std::span<std::byte>> to);
+    file_pieces_op(int fd, std::uint64_t at, std::span<const std::span<const std::byte>> from);
+    file_pieces_op(file_pieces_op&& other) noexcept;
+    ~file_pieces_op();
+    bool try_commit(work_list&) noexcept override;
+    void describe(std::string& out) const override { out += writes_ ? "write of a file" : "read of a file"; }
+    outcome take() noexcept;
+
+private:
+    void prepare(io_uring_sqe& sqe) noexcept override;
+    bool again(int answer) noexcept override;
+    int fd_;
+    std::uint64_t at_;
+    bool writes_;
+    std::unique_ptr<pieces> pieces_;
+};
+
+/// What is done to paths.
+class [[nodiscard]] path_op final : public kernel_awaitable<path_op> {
+public:
+    enum class action { rename, remove, remove_directory, make_directory };
+    using outcome = result<void>;
+    path_op(action a, std::string path, std::string to = {}) noexcept
+        : action_(a), path_(std::move(path)), to_(std::move(to)) {}
+    path_op(path_op&& other) noexcept
+        : action_(other.action_), path_(std::move(other.path_)), to_(std::move(other.to_)) {}
+    void describe(std::string& out) const override;
+    outcome take() noexcept;
+
+private:
+    void prepare(io_uring_sqe& sqe) noexcept override;
+    bool again(int answer) noexcept override { return answer == -EINTR; }
+    action action_;
+    std::string path_;
+    std::string to_;
+};
+
 class [[nodiscard]] file_sync_op final : public kernel_awaitable<file_sync_op> {
 public:
     using outcome = result<void>;
@@ -164,6 +207,18 @@ public:
     [[nodiscard]] detail::file_write_op write_at(std::uint64_t offset, std::string_view from) const noexcept {
         return write_at(offset, std::as_bytes(std::span<const char>(from.data(), from.size())));
     }
+    /// The same into, and from, several pieces one after the other, which are copied (not their bytes) before
+    /// it suspends. The write writes all.
+    [[nodiscard]] detail::file_pieces_op read_at(std::uint64_t offset,
+                                                 std::span<const std::span<std::byte>> to) const {
+        return {fd_.get(), offset, to};
+    }
+    [[nodiscard]] detail::file_pieces_op write_at(std::uint64_t offset,
+                                                  std::span<const std::span<const std::byte>> from) const {
+        return {fd_.get(), offset, from};
+    }
+    /// Makes the file so many bytes long. *Outcomes*: `result<void>`. On a thread of `offload`'s pool.
+    [[nodiscard]] task<result<void>> truncate(std::uint64_t size) const;
     /// Writes all of the bytes at the end of a file opened with `file_mode::append`.
     [[nodiscard]] detail::file_write_op append(std::span<const std::byte> from) const noexcept {
         return {fd_.get(), from, ~std::uint64_t(0)};
@@ -189,6 +244,23 @@ private:
 /// What is known of `path`, links followed.
 [[nodiscard]] inline detail::stat_op stat_file(std::string path) {
     return detail::stat_op(-100 /* AT_FDCWD */, std::move(path));
+}
+
+/// Gives a file another name, and replaces what had it; both on one file system. *Outcomes*: `result<void>`,
+/// the system's code. *Cancel*: withdrawn, or done. The same holds for those that follow.
+[[nodiscard]] inline detail::path_op rename_file(std::string from, std::string to) {
+    return {detail::path_op::action::rename, std::move(from), std::move(to)};
+}
+/// Removes a name of a file, not of a directory.
+[[nodiscard]] inline detail::path_op remove_file(std::string path) {
+    return {detail::path_op::action::remove, std::move(path)};
+}
+/// Makes a directory, with the permissions 0777 less the umask; removes an empty one.
+[[nodiscard]] inline detail::path_op make_directory(std::string path) {
+    return {detail::path_op::action::make_directory, std::move(path)};
+}
+[[nodiscard]] inline detail::path_op remove_directory(std::string path) {
+    return {detail::path_op::action::remove_directory, std::move(path)};
 }
 
 /// The whole of a file. *Outcomes*: the system's code; `std::errc::is_a_directory` and the like.

@@ -79,6 +79,8 @@ private:
     bool at_once_ = false;
 };
 
+struct pieces;
+
 /// A `write_all` of several pieces.
 class [[nodiscard]] stream_gather_op final : public kernel_awaitable<stream_gather_op> {
 public:
@@ -97,15 +99,12 @@ public:
     }
 
 private:
-    struct pieces; // iovecs, and the message that names them
     void prepare(io_uring_sqe& sqe) noexcept override;
     bool again(int answer) noexcept override;
     void withdrawn() noexcept override;
     void lost(int) noexcept override { withdrawn(); }
     stream_state* stream_;
     std::unique_ptr<pieces> pieces_;
-    std::size_t size_ = 0;
-    std::size_t written_ = 0;
     bool at_once_ = false;
 };
 
