@@ -1,6 +1,7 @@
 #include <levada/core/foreign.hpp>
 
 #include <system_error>
+#include <utility>
 
 namespace levada::detail {
 
@@ -24,11 +25,18 @@ executor& foreign_wait::here() noexcept {
 
 foreign_wait::~foreign_wait() {
     if (!handle_) return;
-    line_->waits = nullptr;
-    if (handle_.done()) return;
-    handle_.cancel();
-    // While the task waits for the kernel, that may write to memory that goes with the coroutine.
-    if (executor::current() == waiter().home()) waiter().take_back_now();
+    if (std::exchange(line_->waits, nullptr) && !handle_.done()) {
+        handle_.cancel();
+        // While the task waits for the kernel, that may write to memory that goes with the coroutine.
+        executor& loop = *waiter().home();
+        if (executor::current() == &loop) {
+            waiter().take_back_now();
+        } else if (loop.on_own_thread()) { // between two turns
+            const enter_executor entered(loop);
+            waiter().take_back_now();
+        }
+    }
+    handle_.detach(); // it ends by itself
 }
 
 } // namespace levada::detail

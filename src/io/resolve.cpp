@@ -7,7 +7,6 @@
 #include <memory>
 #include <utility>
 
-#include <levada/core/spawn.hpp>
 #include <levada/runtime/offload.hpp>
 #include <levada/sync/channel.hpp>
 
@@ -37,12 +36,6 @@ result<addresses> look_up(const std::string& host, std::uint16_t port) {
     return out;
 }
 
-// A task of its own, so that nobody has to wait for the thread.
-task<> look_up_for(std::string host, std::uint16_t port, send_channel<result<addresses>> answer) {
-    auto found = co_await offload(look_up, std::move(host), port);
-    static_cast<void>(answer.try_send(std::move(found))); // there is room
-}
-
 } // namespace
 
 const std::error_category& resolve_category() noexcept {
@@ -59,7 +52,10 @@ task<result<std::vector<socket_address>>> resolve(std::string host, std::uint16_
     if (host.empty() || host.find('\0') != std::string::npos)
         co_return fail(std::make_error_code(std::errc::invalid_argument));
     channel<result<addresses>> answer(1);
-    go(look_up_for, std::move(host), port, send_channel<result<addresses>>(answer));
+    // For nobody: so that a wait that is cancelled ends, and a loop too, however long the system tries.
+    detail::offload_for_nobody([host = std::move(host), port, answer]() noexcept {
+        static_cast<void>(answer.try_send(look_up(host, port))); // there is room
+    });
     auto found = co_await answer.recv();
     if (!found) co_return fail(found.error());
     co_return std::move(*found);

@@ -25,26 +25,25 @@ bool interrupted(int answer) noexcept { return answer == -EINTR || answer == -EA
 
 } // namespace
 
-bool stream_read_op::try_commit(work_list&) noexcept {
-    auto& kept = stream_->kept;
-    if (kept.empty()) {
-        if (stream_->kept_error != 0) {
-            failed_ = std::exchange(stream_->kept_error, 0);
-            return true;
-        }
-        if (!to_.empty()) return false;
-        at_once_ = 0;
-        return true;
-    }
-    const std::size_t n = std::min(to_.size(), kept.size() - stream_->kept_read);
-    if (n != 0) std::memcpy(to_.data(), kept.data() + stream_->kept_read, n);
-    stream_->kept_read += n;
-    if (stream_->kept_read == kept.size()) {
+std::optional<std::size_t> stream_state::take_kept(std::span<std::byte> to) noexcept {
+    if (kept.empty()) return {};
+    const std::size_t n = std::min(to.size(), kept.size() - kept_read);
+    if (n != 0) std::memcpy(to.data(), kept.data() + kept_read, n);
+    kept_read += n;
+    if (kept_read == kept.size()) {
         kept.clear();
-        stream_->kept_read = 0;
+        kept_read = 0;
     }
-    at_once_ = n;
-    return true;
+    return n;
+}
+
+bool stream_read_op::try_commit(work_list&) noexcept {
+    at_once_ = stream_->take_kept(to_);
+    if (at_once_) return true;
+    failed_ = std::exchange(stream_->kept_error, 0);
+    if (failed_ != 0) return true;
+    if (to_.empty()) at_once_ = 0;
+    return to_.empty();
 }
 
 void stream_read_op::prepare(io_uring_sqe& sqe) noexcept {

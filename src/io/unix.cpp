@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstring>
+#include <utility>
 
 namespace levada {
 namespace detail {
@@ -28,9 +29,9 @@ struct descriptor_message {
     }
 };
 
-send_descriptors_op::send_descriptors_op(int fd, std::span<const std::byte> bytes,
+send_descriptors_op::send_descriptors_op(stream_state& s, std::span<const std::byte> bytes,
                                          std::span<const int> descriptors)
-    : fd_(fd),
+    : stream_(&s),
       refused_(bytes.empty() || descriptors.size() > unix_stream::most_descriptors),
       message_(std::make_unique<descriptor_message>(bytes.data(), bytes.size())) {
     if (refused_) return;
@@ -46,24 +47,31 @@ send_descriptors_op::send_descriptors_op(int fd, std::span<const std::byte> byte
     std::memcpy(CMSG_DATA(c), descriptors.data(), descriptors.size_bytes());
 }
 send_descriptors_op::send_descriptors_op(send_descriptors_op&& other) noexcept
-    : fd_(other.fd_), refused_(other.refused_), message_(std::move(other.message_)) {}
+    : stream_(other.stream_), refused_(other.refused_), message_(std::move(other.message_)) {}
 send_descriptors_op::~send_descriptors_op() = default;
 
 void send_descriptors_op::prepare(io_uring_sqe& sqe) noexcept {
-    io_uring_prep_sendmsg(&sqe, fd_, &message_->header, MSG_NOSIGNAL);
+    io_uring_prep_sendmsg(&sqe, stream_->fd.get(), &message_->header, MSG_NOSIGNAL);
 }
 
 result<std::size_t> send_descriptors_op::take() noexcept {
     if (refused_) return fail(std::make_error_code(std::errc::invalid_argument));
+    if (stream_->broken) return fail(std::make_error_code(std::errc::broken_pipe));
     if (answer() < 0) return system_failure(answer());
     return static_cast<std::size_t>(answer());
 }
 
 recv_descriptors_op::recv_descriptors_op(stream_state& s, std::span<std::byte> to)
-    : stream_(&s), message_(std::make_unique<descriptor_message>(to.data(), to.size())) {}
+    : stream_(&s), to_(to), message_(std::make_unique<descriptor_message>(to.data(), to.size())) {}
 recv_descriptors_op::recv_descriptors_op(recv_descriptors_op&& other) noexcept
-    : stream_(other.stream_), message_(std::move(other.message_)) {}
+    : stream_(other.stream_), to_(other.to_), message_(std::move(other.message_)) {}
 recv_descriptors_op::~recv_descriptors_op() = default;
+
+bool recv_descriptors_op::try_commit(work_list&) noexcept {
+    kept_ = stream_->take_kept(to_);
+    if (!kept_) failed_ = std::exchange(stream_->kept_error, 0);
+    return kept_ || failed_ != 0;
+}
 
 void recv_descriptors_op::prepare(io_uring_sqe& sqe) noexcept {
     message_->set(message_->control.size());
@@ -71,18 +79,28 @@ void recv_descriptors_op::prepare(io_uring_sqe& sqe) noexcept {
 }
 
 result<bytes_and_descriptors> recv_descriptors_op::take() {
-    if (answer() < 0) return system_failure(answer());
     bytes_and_descriptors out;
+    if (failed_ != 0) return system_failure(failed_);
+    if (kept_) {
+        out.size = *kept_;
+        return out;
+    }
+    if (answer() < 0) return system_failure(answer());
     out.size = static_cast<std::size_t>(answer());
+    out.truncated = (message_->header.msg_flags & MSG_CTRUNC) != 0;
+    std::array<descriptor, unix_stream::most_descriptors> got; // first all of them, so that none is lost
+    std::size_t n = 0;
     for (cmsghdr* c = CMSG_FIRSTHDR(&message_->header); c; c = CMSG_NXTHDR(&message_->header, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-        const std::size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (std::size_t i = 0; i < n; ++i) {
+        const std::size_t here = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < here && n < got.size(); ++i) {
             int fd;
             std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            out.descriptors.emplace_back(fd);
+            got[n++] = descriptor(fd);
         }
     }
+    out.descriptors.reserve(n);
+    for (std::size_t i = 0; i < n; ++i) out.descriptors.push_back(std::move(got[i]));
     return out;
 }
 

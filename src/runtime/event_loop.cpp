@@ -78,6 +78,7 @@ event_loop::~event_loop() {
     (void)take_inbox();
     if (!here && ring_->is_guest())
         detail::fatal("an event_loop in a guest_ring was destroyed on another thread than the ring's owner");
+    ring_->begin_ending();
     if (!here && root().live() == 0) (void)run_late();
     if (root().live() != 0 || ring_->in_flight() != 0 || anything_ready() ||
         (here && ring_->background() > 1)) {
@@ -447,6 +448,7 @@ bool event_loop::run_ready() {
     bool did = take_inbox();
     (void)run_timers();
     did = run_tasks() || did;
+    ring_->refill();
     // Between two turns the owner's wait stands in for the sleep in the ring, and next_deadline() for the
     // look at the inbox before it.
     sleeping_.store(true, std::memory_order_seq_cst);

@@ -2,9 +2,12 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include <levada/base/fatal.hpp>
 
@@ -25,7 +28,7 @@ public:
         return *pool;
     }
 
-    void submit(offload_job& job) noexcept {
+    void submit(pool_job& job) noexcept {
         std::unique_lock guard(mutex_);
         job.queued_ = true;
         jobs_.push_back(job);
@@ -47,7 +50,7 @@ public:
                       "): raise the limit of threads (ulimit -u), or the memory's");
         }
     }
-    bool withdraw(offload_job& job) noexcept {
+    bool withdraw(pool_job& job) noexcept {
         std::lock_guard guard(mutex_);
         if (!job.queued_) return false;
         job.queued_ = false;
@@ -72,7 +75,7 @@ private:
     void run() noexcept {
         std::unique_lock guard(mutex_);
         for (;;) {
-            while (offload_job* job = jobs_.pop_front()) {
+            while (pool_job* job = jobs_.pop_front()) {
                 job->queued_ = false;
                 guard.unlock();
                 job->work_here();
@@ -94,12 +97,27 @@ private:
 
     std::mutex mutex_; // guards all of it
     std::condition_variable wake_;
-    intrusive_list<offload_job> jobs_;
+    intrusive_list<pool_job> jobs_;
     std::size_t threads_ = 0;
     std::size_t idle_ = 0;
     std::size_t woken_ = 0; // of those that waited, and have not run yet
     std::size_t limit_ = 64;
 };
+
+void offload_for_nobody(std::function<void()> f) {
+    class job final : public pool_job {
+    public:
+        explicit job(std::function<void()> f) noexcept : f_(std::move(f)) {}
+        void work_here() noexcept override {
+            const std::unique_ptr<job> self(this);
+            f_();
+        }
+
+    private:
+        std::function<void()> f_;
+    };
+    offload_pool::get().submit(*std::make_unique<job>(std::move(f)).release());
+}
 
 bool offload_job::link() noexcept {
     if (!who->home()->kernel())

@@ -3,9 +3,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <functional>
 #include <string>
 #include <system_error>
 
@@ -108,6 +111,7 @@ io_uring_sqe* ring::entry() noexcept {
     if (io_uring_sqe* sqe = io_uring_get_sqe(ring_)) return sqe;
     while (io_uring_submit(ring_) == -EINTR) {
     }
+    if ((ring_->flags & IORING_SETUP_SQPOLL) != 0) io_uring_sqring_wait(ring_); // its thread takes them
     return io_uring_get_sqe(ring_);
 }
 
@@ -173,21 +177,21 @@ void ring::poll() noexcept {
     else reap();
 }
 
-void ring::wait(time_point deadline) noexcept {
-    if (is_guest()) return wait_among_others();
-    int r;
+int ring::submit_and_wait(unsigned completions_wanted, time_point deadline) noexcept {
+    if (deadline == time_point::max()) return io_uring_submit_and_wait(ring_, completions_wanted);
+    const auto left = std::max(duration::zero(), deadline - std::chrono::steady_clock::now());
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+    __kernel_timespec ts{};
+    ts.tv_sec = seconds.count();
+    ts.tv_nsec = std::chrono::nanoseconds(left - seconds).count();
     io_uring_cqe* first = nullptr;
-    if (deadline == time_point::max()) {
-        r = io_uring_submit_and_wait(ring_, 1);
-    } else {
-        const auto left = deadline - std::chrono::steady_clock::now();
-        if (left <= duration::zero()) return poll();
-        const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
-        __kernel_timespec ts{};
-        ts.tv_sec = seconds.count();
-        ts.tv_nsec = std::chrono::nanoseconds(left - seconds).count();
-        r = io_uring_submit_and_wait_timeout(ring_, &first, 1, &ts, nullptr);
-    }
+    return io_uring_submit_and_wait_timeout(ring_, &first, completions_wanted, &ts, nullptr);
+}
+
+void ring::wait(time_point deadline) noexcept {
+    if (is_guest()) return wait_among_others(deadline);
+    if (deadline != time_point::max() && deadline <= std::chrono::steady_clock::now()) return poll();
+    const int r = submit_and_wait(1, deadline);
     // ETIME: the deadline. EINTR: a signal; the loop looks around and waits again.
     if (r < 0 && r != -ETIME && r != -EINTR && r != -EAGAIN && r != -EBUSY)
         fatal("io_uring_enter failed: " + std::system_category().message(-r));
@@ -230,8 +234,14 @@ void ring::refill() noexcept {
 
 bool ring::dispatch(const io_uring_cqe& cqe) noexcept {
     if ((cqe.user_data & ~address_bits) != tag_) return false;
+    const std::uint64_t user_data = cqe.user_data;
+    // The owner may mark it as seen later than we wait next.
+    const io_uring_cqe* const all = ring_->cq.cqes;
+    const std::size_t wide = (ring_->flags & IORING_SETUP_CQE32) != 0 ? 2 : 1;
+    if (std::less_equal<>()(all, &cqe) && std::less<>()(&cqe, all + wide * *ring_->cq.kring_entries))
+        const_cast<io_uring_cqe&>(cqe).user_data = tag_;
     // One without an address was taken before, by a wait.
-    if ((cqe.user_data & address_bits) != 0) complete(cqe.user_data, cqe.res);
+    if ((user_data & address_bits) != 0) complete(user_data, cqe.res);
     refill();
     return true;
 }
@@ -259,16 +269,37 @@ bool ring::reap_among_others() noexcept {
     }
 }
 
-void ring::wait_among_others() noexcept {
+// Moves what is the owner's to the end of the queue, and gives the places that were ours back to the kernel.
+void ring::close_gaps() noexcept {
+    const auto& cq = ring_->cq;
+    const unsigned mask = *cq.kring_mask;
+    const unsigned wide = (ring_->flags & IORING_SETUP_CQE32) != 0 ? 1 : 0;
+    const unsigned head = *cq.khead;
+    const unsigned tail = head + io_uring_cq_ready(ring_);
+    unsigned to = tail;
+    for (unsigned at = tail; at-- != head;) {
+        const io_uring_cqe& from = cq.cqes[(at & mask) << wide];
+        if (from.user_data == tag_) continue;
+        if (--to != at) std::memcpy(&cq.cqes[(to & mask) << wide], &from, sizeof(io_uring_cqe) << wide);
+    }
+    io_uring_cq_advance(ring_, to - head);
+}
+
+void ring::wait_among_others(time_point deadline) noexcept {
     while (!reap_among_others()) {
+        refill();
+        if (ending_) close_gaps();
         const unsigned there = io_uring_cq_ready(ring_);
         if (there >= *ring_->cq.kring_entries)
-            fatal("guest_ring: the completion queue is full of its owner's, so ours cannot come: take them "
-                  "before the event_loop is destroyed");
-        const int r = io_uring_submit_and_wait(ring_, there + 1);
+            fatal("guest_ring: the completion queue is full of completions that its owner has not taken, so "
+                  "ours "
+                  "cannot come: take them before the event_loop, or what waits in it, is destroyed");
+        const int r = submit_and_wait(there + 1, deadline);
+        if (r == -ETIME) return;
         if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
             fatal("io_uring_enter failed: " + std::system_category().message(-r));
     }
+    if (ending_) close_gaps();
 }
 
 void check_submitted(const io_uring_sqe& sqe) noexcept {
@@ -326,9 +357,14 @@ void kernel_op::retired() noexcept {
     task.kernel_ended();
     work_list ready;
     // EINTR or EAGAIN after a cancel: a kernel worker was interrupted, and has done nothing.
-    if (cancelling_ && (answer_ == -ECANCELED || answer_ == -EINTR || answer_ == -EAGAIN)) withdrawn();
+    if (cancelling_ && (answer_ == -ECANCELED || answer_ == -EINTR || answer_ == -EAGAIN)) {
+        withdrawn();
+        // One that was taken back on the spot, where a shield keeps the cancel off its task: it goes on.
+        (void)task.claim(index, ready);
+    }
     // A cancel that has claimed the task, but not taken this back, came too late.
-    else if (!task.claim(index, ready) && !task.claim_cancelled(index)) late(answer_);
+    else if (!task.claim(index, ready) && !task.claim_cancelled(index))
+        late(answer_);
     post_all(ready);
     if (task.kernel_all_back()) task.home()->post(task);
 }

@@ -31,6 +31,11 @@ public:
     void submit(ring_entry& op) noexcept;
     void cancel(ring_entry& op) noexcept;
 
+    /// Hands entries over that waited for room.
+    void refill() noexcept;
+    /// In somebody else's ring: from now on waits give the places of our completions back to the kernel. The
+    /// owner holds none of them.
+    void begin_ending() noexcept { ending_ = true; }
     [[nodiscard]] bool is_guest() const noexcept { return tag_ != 0; }
     /// In somebody else's ring: tells an operation of ours that it has completed. False if it is not ours.
     [[nodiscard]] bool dispatch(const io_uring_cqe& cqe) noexcept;
@@ -38,7 +43,7 @@ public:
     /// Hands entries to the kernel and completions to their operations, without waiting.
     void poll() noexcept;
     /// The same, after waiting for a completion, until `deadline` at most. In somebody else's ring it takes
-    /// ours out from among theirs, which stay, and the deadline does not matter: it is for the end of a loop.
+    /// ours out from among theirs, which stay.
     void wait(time_point deadline) noexcept;
     /// Whether `poll()` has anything to do.
     [[nodiscard]] bool wants_poll() noexcept;
@@ -57,13 +62,15 @@ private:
     [[nodiscard]] bool put(ring_entry& op) noexcept;
     [[nodiscard]] bool put_cancel(ring_entry& op) noexcept;
     void reap() noexcept;
-    void refill() noexcept;
     void complete(std::uint64_t user_data, int result) noexcept;
     [[nodiscard]] bool reap_among_others() noexcept;
-    void wait_among_others() noexcept;
+    void wait_among_others(time_point deadline) noexcept;
+    void close_gaps() noexcept;
+    [[nodiscard]] int submit_and_wait(unsigned completions_wanted, time_point deadline) noexcept;
 
     io_uring own_{};
     io_uring* const ring_;
+    bool ending_ = false;
     const std::uint64_t tag_ = 0; // the top bits of our user_data, in somebody else's ring
     bool disabled_ = false;
     std::size_t in_flight_ = 0;

@@ -288,6 +288,8 @@ def kv_publishes():
         expect("PUBLISH to nobody", ask(pub, "PUBLISH news x"), ":0\r\n")
         # One who does not read is dropped, and holds up nobody.
         sub.sendall(b"SUBSCRIBE news\r\n")
+        wanted = b"*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"
+        expect("SUBSCRIBE again", read_exactly(sub, len(wanted)), wanted)
         text = "x" * 60_000
         until("the slow one to be dropped", lambda: ask(pub, f"PUBLISH news {text}") == ":0\r\n")
         read_all(sub)
@@ -456,3 +458,173 @@ def check_http_server():
         http_files(root)
         http_misbehaving(root)
         http_drains(root)
+
+
+# port_forward
+
+
+def forwards_both_ways():
+    payload = random.Random(5).randbytes(5_000_000)
+    with socket.create_server(("127.0.0.1", 0)) as target:
+
+        def serve():
+            for _ in range(4):
+                peer, _ = target.accept()
+                with peer:
+                    got = read_all(peer)
+                    peer.sendall(got[::-1])  # after the half close
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        where = "localhost:%d" % target.getsockname()[1]
+        with server("--to", where) as (process, address):
+
+            def talk():
+                with connect(address) as client:
+                    client.sendall(payload)
+                    client.shutdown(socket.SHUT_WR)
+                    expect("what comes back", read_all(client) == payload[::-1], True)
+
+            talkers = [threading.Thread(target=talk) for _ in range(4)]
+            for talker in talkers:
+                talker.start()
+            for talker in talkers:
+                talker.join(PATIENCE)
+            serving.join(PATIENCE)
+            total = 8 * len(payload)
+            stop(process, signal.SIGINT, rf"forwarded 4 connections, {total} bytes, cut off 0\n")
+
+
+def forwards_resets():
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        port = target.getsockname()[1]
+        with server("--to", f"127.0.0.1:{port}", "--drain", 0) as (process, address):
+            with connect(address) as client:
+                peer, _ = target.accept()
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                peer.close()
+                expect("a reset on the other side", read_all(client), b"")
+            with connect(address) as client:
+                peer, _ = target.accept()
+                client.sendall(b"open")
+                expect("what has come", peer.recv(10), b"open")
+                process.send_signal(signal.SIGTERM)
+                expect("the end", read_all(client), b"")
+                peer.close()
+                ended(process, r"forwarded 2 connections, 4 bytes, cut off 1\n")
+    nobody = rf"port_forward: cannot connect to 127.0.0.1:{port}: {os.strerror(errno.ECONNREFUSED)}\n"
+    with server("--to", f"127.0.0.1:{port}") as (process, address):
+        with connect(address) as client:
+            expect("where nobody listens", read_all(client), b"")
+        stop(process, signal.SIGINT, r"forwarded 1 connections, 0 bytes, cut off 0\n", nobody)
+
+
+def check_port_forward():
+    helps()
+    refuses(2, r"Say so, as in: --to example.org:80", "--port", "0")
+    refuses(2, r"--to takes HOST:PORT, not 'nowhere'", "--port", "0", "--to", "nowhere")
+    forwards_both_ways()
+    forwards_resets()
+
+
+# chat_server
+
+
+class Member:
+    def __init__(self, address, name, room=0):
+        self.socket = socket.socket()
+        self.socket.settimeout(PATIENCE)
+        if room:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        self.socket.connect(address)
+        self.lines = self.socket.makefile("r", encoding="utf-8", newline="\n")
+        expect("the question", read_exactly(self.socket, 11), b"your name? ")
+        self.say(name)
+
+    def say(self, line):
+        self.socket.sendall(line.encode() + b"\n")
+
+    def hears(self, *wanted):
+        for line in wanted:
+            expect("a line", self.lines.readline(), line + "\n")
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
+
+
+def chat_to_all():
+    with server() as (process, address):
+        ann = Member(address, "ann")
+        ann.say("/who")
+        ann.hears("* here: ann")
+        bob = Member(address, "bob")
+        ann.hears("* bob has joined")
+        twin = Member(address, "bob")
+        expect("a name twice", read_all(twin.socket), b"* that name is taken\n")
+        for wrong in ("", "two words", "a:b", "x" * 40):
+            none = Member(address, wrong)
+            read_all(none.socket)
+            none.close()
+        bob.say("hello")
+        bob.say("")
+        bob.say("/who")
+        ann.hears("bob: hello")
+        bob.hears("bob: hello", "* here: ann bob")
+        bob.say("/quit")
+        ann.hears("* bob has left")
+        expect("the end of bob", read_all(bob.socket), b"")
+        cyd = Member(address, "cyd")
+        ann.hears("* cyd has joined")
+        cyd.say("x" * 2000)  # too long: out
+        ann.hears("* cyd has left")
+        process.send_signal(signal.SIGINT)
+        expect("the end", ann.lines.readline(), "")
+        for member in (ann, bob, cyd, twin):
+            member.close()
+        ended(process, r"8 members came, 6 lines went to all, dropped 0, cut off 0\n")
+
+
+def chat_with_slow(policy, wanted):
+    with server("--when-slow", policy, "--drain", 0) as (process, address):
+        slow = Member(address, "slow", 4096)
+        slow.say("/who")
+        slow.hears("* here: slow")
+        talker = Member(address, "talker")
+        slow.hears("* talker has joined")
+        line = "y" * 900
+        chunk = 30
+
+        def talk():
+            """So many lines that the talker itself is not behind; gives what else it hears."""
+            for _ in range(chunk):
+                talker.say(line)
+            heard, others = 0, []
+            while heard < chunk:
+                got = talker.lines.readline()
+                if got == f"talker: {line}\n":
+                    heard += 1
+                else:
+                    others.append(got)
+            return others
+
+        if policy == "drop":
+            until("the slow one to be dropped", lambda: "* slow has left\n" in talk())
+        else:
+
+            for _ in range(6_000_000 // (chunk * len(line))):  # more than sockets hold
+                expect("what else is heard", talk(), [])
+            note = r"\* you have missed \d+ lines\n"
+            until("the note", lambda: re.match(note, slow.lines.readline()) or (talk() and False))
+        process.send_signal(signal.SIGTERM)
+        slow.close()
+        talker.close()
+        ended(process, wanted)
+
+
+def check_chat_server():
+    helps()
+    refuses(2, r"--when-slow takes drop or skip, not 'wait'", "--port", "0", "--when-slow", "wait")
+    chat_to_all()
+    chat_with_slow("drop", r"2 members came, \d+ lines went to all, dropped 1, cut off \d\n")
+    chat_with_slow("skip", r"2 members came, \d+ lines went to all, dropped 0, cut off \d\n")

@@ -4,7 +4,9 @@
 
 #include <support.hpp>
 
+#include <fcntl.h>
 #include <liburing.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -341,6 +343,105 @@ TEST_CASE("the kernel writes nothing to a foreign coroutine that was destroyed w
                   CHECK(::read(p.fd[0], &got, 1) == 1);
               }
           }) == 0);
+}
+
+TEST_CASE(
+    "the kernel writes nothing to a foreign coroutine that was destroyed between two turns of the loop") {
+    pipe_ends p;
+    event_loop loop;
+    std::array<char, 16> buffer{'-'};
+    auto script = [&]() -> theirs {
+        static_cast<void>(co_await loop.submit(
+            [&](io_uring_sqe* sqe) { io_uring_prep_read(sqe, p.fd[0], buffer.data(), 16, 0); }));
+    };
+    for (const int turns : {1, 2, 3}) {
+        theirs other = script();
+        loop.post([&] { other.start(); });
+        for (int i = 0; i < turns; ++i) static_cast<void>(loop.poll());
+        CHECK(::write(p.fd[1], "x", 1) == 1);
+        other.destroy();
+        buffer[0] = '-';
+        for (int i = 0; i < 5; ++i) static_cast<void>(loop.run_once(1ms));
+        CHECK(buffer[0] == '-');
+        char got = 0;
+        const int flags = ::fcntl(p.fd[0], F_GETFL);
+        ::fcntl(p.fd[0], F_SETFL, flags | O_NONBLOCK); // it may have been read, and dropped
+        static_cast<void>(!::read(p.fd[0], &got, 1));
+        ::fcntl(p.fd[0], F_SETFL, flags);
+    }
+}
+
+TEST_CASE("a task in a shield, whose foreign coroutine is destroyed, has its read cut, and ends") {
+    pipe_ends p;
+    event_loop loop;
+    bool cut = false;
+    std::array<char, 4> buffer{};
+    auto read = [&]() -> task<> {
+        auto n = co_await loop.submit(
+            [&](io_uring_sqe* sqe) { io_uring_prep_read(sqe, p.fd[0], buffer.data(), 4, 0); });
+        cut = !n && n.error() == std::errc::operation_canceled;
+    };
+    auto shielded = [&]() -> task<> { co_await shield(read); };
+    auto script = [&]() -> theirs { co_await shielded(); };
+    theirs other = script();
+    loop.post([&] { other.start(); });
+    for (int i = 0; i < 3; ++i) static_cast<void>(loop.poll());
+    CHECK(loop.in_flight() == 1);
+    loop.post([&] { other.destroy(); });
+    loop.run(); // ends
+    CHECK(cut);
+}
+
+TEST_TASK("what a foreign coroutine starts after an await is not cancelled") {
+    std::string log;
+    auto script = [&]() -> theirs {
+        co_await this_task::yield();
+        auto h = spawn([&]() -> task<int> {
+            co_await this_task::yield();
+            co_return 7;
+        });
+        log += this_task::token().cancelled() ? 'c' : '-';
+        auto r = co_await h.join();
+        log += r ? std::to_string(*r) : r.error().message();
+    };
+    theirs other = script();
+    other.start();
+    while (!other.done()) co_await this_task::yield();
+    CHECK(log == "-7");
+}
+
+TEST_CASE("a completion that its ring's owner has not marked as seen is not taken twice") {
+    io_uring ring{};
+    REQUIRE(io_uring_queue_init(64, &ring, 0) == 0);
+    {
+        pipe_ends a, b;
+        event_loop loop(guest_ring{&ring, 7});
+        std::array<char, 4> buffer{};
+        auto script = [&]() -> theirs {
+            static_cast<void>(co_await loop.submit(
+                [&](io_uring_sqe* sqe) { io_uring_prep_read(sqe, a.fd[0], buffer.data(), 4, 0); }));
+        };
+        theirs other = script();
+        bool done = false;
+        loop.post([&] { other.start(); });
+        loop.go([&]() -> task<> {
+            static_cast<void>(co_await poll_descriptor(b.fd[0], POLLIN));
+            other.destroy(); // waits in the owner's ring
+            done = true;
+        });
+        CHECK(::write(b.fd[1], "x", 1) == 1);
+        static_cast<void>(loop.run_ready());
+        while (!done) {
+            REQUIRE(io_uring_submit_and_wait(&ring, 1) >= 0);
+            io_uring_cqe* cqe = nullptr;
+            while (io_uring_peek_cqe(&ring, &cqe) == 0 && cqe) {
+                CHECK(loop.dispatch(cqe));
+                static_cast<void>(loop.run_ready());
+                io_uring_cqe_seen(&ring, cqe);
+            }
+        }
+    }
+    io_uring_queue_exit(&ring);
 }
 
 TEST_CASE("a foreign coroutine that waits when its loop ends is not resumed, and can be destroyed after it") {

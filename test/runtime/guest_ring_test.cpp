@@ -209,6 +209,77 @@ TEST_CASE("a guest that is destroyed takes its operations back, and leaves the o
     CHECK(host.drive(again, [&] { return ran; }));
 }
 
+TEST_CASE("a guest is destroyed with more operations in flight than the ring has room for completions") {
+    owner host(8); // and 16 completions
+    pipe_ends p;
+    int unwound = 0;
+    {
+        event_loop loop(guest_ring{&host.ring, tag});
+        for (int i = 0; i < 300; ++i)
+            loop.go([&]() -> task<> {
+                defer out([&]() noexcept { ++unwound; });
+                static_cast<void>(co_await poll_descriptor(p.fd[0], POLLIN));
+            });
+        static_cast<void>(loop.run_ready());
+        static_cast<void>(loop.run_ready());
+        for (std::uint64_t i = 0; i < 5; ++i) {
+            host.nop(i);
+            REQUIRE(io_uring_submit(&host.ring) > 0);
+        }
+    }
+    CHECK(unwound == 300);
+    CHECK(io_uring_cq_ready(&host.ring) == 5); // the places of ours were given back
+    host.take(nullptr);
+    for (std::uint64_t i = 0; i < 5; ++i) CHECK(host.mine[i] == i);
+}
+
+TEST_CASE("timers go on while a guest is destroyed, so that a goodbye behind a shield can wait") {
+    owner host;
+    bool said = false;
+    {
+        event_loop loop(guest_ring{&host.ring, tag});
+        loop.go([&]() -> task<> {
+            co_await shield([&]() -> task<> {
+                co_await sleep_for(5ms);
+                said = true;
+            });
+        });
+        static_cast<void>(loop.run_ready());
+    }
+    CHECK(said);
+}
+
+TEST_CASE("a guest in a ring whose entries another thread takes loses none of its own") {
+    io_uring_params params{};
+    params.flags = IORING_SETUP_SQPOLL;
+    params.sq_thread_idle = 1;
+    io_uring ring{};
+    if (io_uring_queue_init_params(4, &ring, &params) < 0) SKIP("this kernel gives no such ring");
+    {
+        std::array<pipe_ends, 20> pipes;
+        int done = 0;
+        event_loop loop(guest_ring{&ring, tag});
+        for (const pipe_ends& p : pipes)
+            loop.go([&p, &done]() -> task<> {
+                static_cast<void>(co_await poll_descriptor(p.fd[0], POLLIN));
+                ++done;
+            });
+        static_cast<void>(loop.run_ready());
+        CHECK(::write(pipes.back().fd[1], "x", 1) == 1);
+        for (;;) {
+            static_cast<void>(loop.run_ready());
+            if (done != 0) break;
+            REQUIRE(io_uring_submit(&ring) >= 0);
+            io_uring_cqe* cqe = nullptr;
+            REQUIRE(io_uring_wait_cqe(&ring, &cqe) == 0);
+            CHECK(loop.dispatch(cqe));
+            io_uring_cqe_seen(&ring, cqe);
+        }
+        CHECK(done == 1);
+    }
+    io_uring_queue_exit(&ring);
+}
+
 TEST_CASE("the deadline of a guest is now while tasks are ready, else the nearest timer") {
     owner host;
     event_loop loop(guest_ring{&host.ring, tag});

@@ -123,6 +123,9 @@ public:
     /// The executor that runs the calling thread's current task or function; null outside of loops.
     [[nodiscard]] static executor* current() noexcept;
 
+    /// Whether the calling thread is the one that runs this loop, in a turn or between two.
+    [[nodiscard]] virtual bool on_own_thread() const noexcept { return current() == this; }
+
     /// Fires the timers that are due by `now()`, and gives the next deadline (`time_point::max()`: none).
     time_point run_timers() noexcept;
     [[nodiscard]] time_point next_deadline() const noexcept { return timers_.earliest(); }

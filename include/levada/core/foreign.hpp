@@ -13,9 +13,12 @@
 // A foreign coroutine awaits an operation, or a task, on a thread where an executor is current: in a function
 // posted to a loop, or wherever a task or such a coroutine runs. A task of ours does the waiting, pinned to
 // that loop, and resumes the coroutine there. Nothing unwinds in it. If the coroutine is destroyed meanwhile,
-// on that thread, the task is cancelled: a channel operation withdraws; what the kernel has is taken back
-// before the destructor returns, since its buffer may be about to go, and the outcome is dropped if it came
-// all the same. When the loop is shut down, the coroutine is not resumed: it is its owner's to destroy.
+// on that thread, the task is cancelled: a channel operation withdraws; what the kernel has of the operation
+// is taken back before the destructor returns, since its buffer may be about to go, and the outcome is
+// dropped if it came all the same. That holds for the operation that is awaited, and for the one that an
+// awaited task waits for, but not for what such a task has started (children, offload): those must not use
+// the coroutine's frame. When the loop is shut down, the coroutine is not resumed: it is its owner's to
+// destroy.
 
 #include <coroutine>
 #include <exception>
@@ -94,6 +97,7 @@ protected:
     bool enter(const S& suspend) noexcept {
         set_out();
         std::coroutine_handle<proxy::promise_type> h;
+        std::coroutine_handle<> next;
         try {
             h = make_proxy(*this).handle;
             using returned = decltype(suspend(h));
@@ -103,14 +107,14 @@ protected:
             } else if constexpr (std::is_same_v<returned, bool>) {
                 if (suspend(h)) return false;
             } else {
-                const std::coroutine_handle<> next = suspend(h);
-                if (next.address() != h.address()) {
-                    next.resume();
-                    return false;
-                }
+                next = suspend(h);
             }
         } catch (...) {
             thrown_ = std::current_exception();
+        }
+        if (next && next.address() != h.address()) {
+            next.resume(); // what it throws has nowhere to go
+            return false;
         }
         if (h) {
             h.promise().arm = nullptr;
@@ -209,7 +213,9 @@ class foreign_wait_for final : private foreign_wait {
             if (!self) throw;
             self->thrown_ = std::current_exception();
         }
-        if (self) self->coroutine_.resume(); // *self may be gone
+        if (!self) co_return;
+        with->waits = nullptr; // what follows is the coroutine's, not the wait's; *self may go meanwhile
+        self->coroutine_.resume();
     }
 
     template <class T>

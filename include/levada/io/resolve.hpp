@@ -15,8 +15,7 @@ namespace levada {
 ///
 /// *Suspends* until they are known; the look-up blocks a thread of `offload`'s pool, and no loop. A number
 /// (IPv4 or IPv6) is given back at once. *Outcomes*: at least one address; a code of `resolve_category()`;
-/// the system's code. *Cancel*: stops waiting at once; the look-up goes on, and its answer is dropped. (The
-/// shutdown of the loop waits for it, for as long as the system tries.)
+/// the system's code. *Cancel*: stops waiting at once; the look-up goes on, and its answer is dropped.
 [[nodiscard]] task<result<std::vector<socket_address>>> resolve(std::string host, std::uint16_t port = 0);
 
 /// Of the codes that getaddrinfo gives: EAI_NONAME, EAI_AGAIN, ...

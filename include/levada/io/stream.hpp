@@ -24,6 +24,9 @@ struct stream_state {
     std::size_t kept_read = 0;
     int kept_error = 0;  // negated errno that a losing read was told; after what is kept
     bool broken = false; // a write was cut short: the peer has part of it
+
+    /// Takes from what is kept as much as fits; nothing if nothing is kept.
+    [[nodiscard]] std::optional<std::size_t> take_kept(std::span<std::byte> to) noexcept;
 };
 
 class [[nodiscard]] stream_read_op final : public kernel_awaitable<stream_read_op> {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,6 +41,8 @@ struct descriptor_message;
 struct bytes_and_descriptors {
     std::size_t size = 0; ///< bytes; 0 at the end of the stream
     std::vector<descriptor> descriptors;
+    bool truncated =
+        false; ///< more descriptors came than `most_descriptors`, or than may be open: they are lost
 };
 
 namespace detail {
@@ -47,17 +50,17 @@ namespace detail {
 class [[nodiscard]] send_descriptors_op final : public kernel_awaitable<send_descriptors_op> {
 public:
     using outcome = result<std::size_t>;
-    send_descriptors_op(int fd, std::span<const std::byte> bytes, std::span<const int> descriptors);
+    send_descriptors_op(stream_state& s, std::span<const std::byte> bytes, std::span<const int> descriptors);
     send_descriptors_op(send_descriptors_op&& other) noexcept;
     ~send_descriptors_op();
-    bool try_commit(work_list&) noexcept override { return refused_; }
+    bool try_commit(work_list&) noexcept override { return refused_ || stream_->broken; }
     void describe(std::string& out) const override { out += "send of descriptors"; }
     outcome take() noexcept;
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;
     bool again(int answer) noexcept override { return answer == -EINTR || answer == -EAGAIN; }
-    int fd_;
+    stream_state* stream_;
     bool refused_;
     std::unique_ptr<descriptor_message> message_;
 };
@@ -68,6 +71,7 @@ public:
     recv_descriptors_op(stream_state& s, std::span<std::byte> to);
     recv_descriptors_op(recv_descriptors_op&& other) noexcept;
     ~recv_descriptors_op();
+    bool try_commit(work_list&) noexcept override;
     void describe(std::string& out) const override { out += "descriptors"; }
     outcome take();
 
@@ -75,7 +79,10 @@ private:
     void prepare(io_uring_sqe& sqe) noexcept override;
     bool again(int answer) noexcept override { return answer == -EINTR || answer == -EAGAIN; }
     stream_state* stream_;
+    std::span<std::byte> to_;
     std::unique_ptr<descriptor_message> message_;
+    std::optional<std::size_t> kept_; // what a read that came too late had received
+    int failed_ = 0;
 };
 
 } // namespace detail
@@ -93,10 +100,10 @@ public:
     static constexpr std::size_t most_descriptors = 32;
     /// Writes some of the bytes, at least one, and with the first of them descriptors, which stay open here:
     /// the peer gets its own. *Outcomes*: the count of bytes; `std::errc::invalid_argument` without bytes, or
-    /// with more than `most_descriptors`; the system's code.
+    /// with more than `most_descriptors`; `EPIPE` on a broken stream; the system's code.
     [[nodiscard]] detail::send_descriptors_op write_descriptors(std::span<const std::byte> bytes,
                                                                 std::span<const int> descriptors) {
-        return {native_handle(), bytes, descriptors};
+        return {state(), bytes, descriptors};
     }
     [[nodiscard]] detail::send_descriptors_op write_descriptors(std::string_view bytes,
                                                                 std::span<const int> descriptors) {

@@ -43,9 +43,8 @@ public:
     /// `run_ready()`; submit, and wait for a completion until `next_deadline()` at most; `dispatch()` of each
     /// completion. Posts and wake-ups from other threads come as completions too. `run`, `run_once`, `poll`
     /// and `fd` terminate. The destructor cancels and joins what lives here, as ever: for that it submits and
-    /// waits in the owner's ring, takes what is ours, and leaves the owner's completions where they are
-    /// (those before have to be marked as seen; places of ours that are left have the tag and no address).
-    /// Throws `std::system_error`.
+    /// waits in the owner's ring, takes what is ours out, and leaves the owner's completions (those that were
+    /// dispatched before have to be marked as seen). Throws `std::system_error`.
     explicit event_loop(const guest_ring& host);
     ~event_loop() override;
 
@@ -169,7 +168,7 @@ private:
     void end_all();
     /// Runs what was posted after its thread had ended, on the calling one. True if there was anything.
     bool run_late() noexcept;
-    [[nodiscard]] bool on_own_thread() const noexcept {
+    [[nodiscard]] bool on_own_thread() const noexcept override {
         return !entered_ || owner_ == std::this_thread::get_id();
     }
     void nudge() noexcept;

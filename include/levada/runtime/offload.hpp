@@ -20,11 +20,28 @@ namespace levada {
 
 namespace detail {
 
-/// Something to do on a thread of the pool for a task. It lies in the task's frame.
+/// Something to do on a thread of the pool.
+class pool_job : public list_hook {
+public:
+    virtual void work_here() noexcept = 0;
+
+protected:
+    pool_job() = default;
+    ~pool_job() = default;
+
+private:
+    friend class offload_pool;
+    bool queued_ = false; // guarded by the pool's mutex
+};
+
+/// Calls `f` on a thread of the pool for nobody: no task waits for it, and no shutdown. It must not throw.
+void offload_for_nobody(std::function<void()> f);
+
+/// The job of a task. It lies in the task's frame.
 ///
 /// Its states: queued, in the pool's list; running, on one of its threads; done. The pool's mutex guards the
 /// change from queued; a job that runs is the thread's until it arrives back at the task's loop.
-class offload_job : public outside_arm, public list_hook {
+class offload_job : public outside_arm, private pool_job {
 public:
     [[nodiscard]] bool link() noexcept final;
     [[nodiscard]] bool withdraw() noexcept final;
@@ -40,9 +57,7 @@ protected:
     virtual void call() noexcept = 0;
 
 private:
-    friend class offload_pool;
-    void work_here() noexcept;
-    bool queued_ = false; // guarded by the pool's mutex
+    void work_here() noexcept final;
     blocking_scope scope_;
 };
 
