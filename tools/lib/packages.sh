@@ -52,6 +52,8 @@ have() { # WHAT
         hiredis) pkg-config --exists hiredis 2>/dev/null ;;
         http-parser) echo '#include <http_parser.h>' | "${CXX:-g++}" -x c++ -E - >/dev/null 2>&1 ;;
         redis-tools) command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null ;;
+        openssl) command -v openssl >/dev/null ;;
+        libssl) pkg-config --exists openssl 2>/dev/null ;;
         glib) pkg-config --exists glib-2.0 2>/dev/null ;;
         boost) echo '#include <boost/asio.hpp>' | "${CXX:-g++}" -x c++ -E - >/dev/null 2>&1 ;;
         spin | gdb) command -v "$1" >/dev/null ;;
@@ -80,6 +82,9 @@ package() { # WHAT MANAGER: the package's name there
         apt-get:http-parser) echo libhttp-parser-dev ;;
         dnf:http-parser) echo http-parser-devel ;;
         dnf:redis-tools | pacman:redis-tools) echo redis ;;
+        apt-get:libssl) echo libssl-dev ;;
+        dnf:libssl) echo openssl-devel ;;
+        pacman:libssl) echo openssl ;;
         apt-get:glib) echo libglib2.0-dev ;;
         dnf:glib) echo glib2-devel ;;
         pacman:glib) echo glib2 ;;
