@@ -36,7 +36,8 @@ asio::awaitable<void> serve(tcp::acceptor listener) {
 
 int main(int argc, char** argv) {
     asio::io_context io(1);
-    tcp::acceptor listener(io, {asio::ip::address_v4::loopback(), static_cast<unsigned short>(std::atoi(argc > 1 ? argv[1] : "0"))});
+    tcp::acceptor listener(io, {asio::ip::address_v4::loopback(),
+                                static_cast<unsigned short>(std::atoi(argc > 1 ? argv[1] : "0"))});
     listener.listen(4096);
     asio::co_spawn(io, serve(std::move(listener)), asio::detached);
     std::puts("listening");

@@ -1,5 +1,5 @@
-// The common client: echo_client PORT CONNECTIONS BYTES SECONDS. Every connection sends BYTES, waits for them to come
-// back, and again. Prints requests a second. Plain epoll, so that no contestant measures itself.
+// The common client: echo_client PORT CONNECTIONS BYTES SECONDS. Every connection sends BYTES, waits for them
+// to come back, and again. Prints requests a second. Plain epoll, so that no contestant measures itself.
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -50,7 +50,8 @@ int main(int argc, char** argv) {
     for (connection& c : all) {
         c.fd = ::socket(AF_INET, SOCK_STREAM, 0);
         const int on = 1;
-        if (c.fd < 0 || ::connect(c.fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) fail("connect");
+        if (c.fd < 0 || ::connect(c.fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
+            fail("connect");
         ::setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         epoll_event interest{};
         interest.events = EPOLLIN;
