@@ -6,7 +6,6 @@
 // value that was made. Exit status: 0 all kept, 1 a value was lost or doubled, 2 usage.
 
 #include <atomic>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -18,8 +17,12 @@
 
 #include <levada/levada.hpp>
 
+#include "soaking.hpp"
+
 using namespace levada;
 using namespace std::chrono_literals;
+using soaking::dice;
+using soaking::number;
 
 namespace {
 
@@ -29,21 +32,6 @@ struct options {
     long threads = 2;
     long operations = 0; // stop after so many; 0: by time
     std::uint64_t seed = 1;
-};
-
-/// xorshift64*: every task has its own.
-class dice {
-public:
-    explicit dice(std::uint64_t seed) noexcept : x_(seed * 0x9e3779b97f4a7c15u | 1) {}
-    std::uint32_t below(std::uint32_t n) noexcept {
-        x_ ^= x_ >> 12;
-        x_ ^= x_ << 25;
-        x_ ^= x_ >> 27;
-        return static_cast<std::uint32_t>(((x_ * 0x2545f4914f6cdd1du) >> 33) % n);
-    }
-
-private:
-    std::uint64_t x_;
 };
 
 class ledger;
@@ -305,11 +293,6 @@ constexpr const char* usage =
     "  --loops N       event loops, each on a thread (4)\n"
     "  --threads N     plain threads beside them (2)\n"
     "  --seed N        of the first round (1)\n";
-
-bool number(std::string_view text, long& into) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), into);
-    return error == std::errc() && end == text.data() + text.size() && into >= 0;
-}
 
 int soak(const options& o) {
     const auto begin = std::chrono::steady_clock::now();
