@@ -34,7 +34,7 @@ Exit status: 0 stopped by a signal; 1 it could not listen; 2 bad arguments.
 )";
 
 task<> session(tcp_stream client, cancel_token draining, std::atomic<std::uint64_t>& echoed) {
-    std::string buffer(64 * 1024, '\0');
+    std::string buffer(512, '\0'); // idle connections hold little
     for (;;) {
         auto next = co_await select_in_order(draining.done(), client.read(buffer));
         if (next.index() == 0) co_return;
@@ -43,6 +43,8 @@ task<> session(tcp_stream client, cancel_token draining, std::atomic<std::uint64
         auto written = co_await client.write_all(std::string_view(buffer).substr(0, *count));
         if (!written) co_return;
         echoed += *count;
+        constexpr std::size_t most = 64 * 1024;
+        if (*count == buffer.size() && *count < most) buffer.resize(2 * *count);
     }
 }
 

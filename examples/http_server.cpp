@@ -135,58 +135,56 @@ struct site {
 
 class session {
 public:
-    session(site& s, tcp_stream client) : site_(s), in_(std::move(client), 4096) {}
+    session(site& s, tcp_stream client) : site_(s), in_(std::move(client), 256) {}
 
-    task<> run(cancel_token draining) {
-        while (!closing_) {
-            const bool whole = co_await read_request(draining);
-            if (!whole) break;
-            closing_ = closing_ || !request_.keeps_alive() || draining.cancelled();
-            co_await answer();
-            request_.reset();
-            if (out_.size() >= most_gathered) co_await flush();
+    // All that an idle connection holds is in this frame, and a small buffer.
+    static task<> serve(site& with, tcp_stream client, cancel_token draining) {
+        session self(with, std::move(client));
+        cancel_token drains = draining;
+        time_point limit = levada::now() + keep_alive;
+        bool begun = false;
+        while (!self.closing_) {
+            if (!self.in_.peek().empty()) {
+                self.in_.consume(self.request_.parse(self.in_.peek()));
+                if (const int status = self.request_.wrong(); status != 0) {
+                    self.refuse(status);
+                    break;
+                }
+            }
+            if (self.request_.whole()) {
+                self.closing_ = !self.request_.keeps_alive() || draining.cancelled();
+                co_await self.answer();
+                self.request_.reset();
+                limit = levada::now() + keep_alive;
+                begun = false;
+                if (self.out_.size() >= most_gathered) co_await self.flush();
+                if (!self.in_.peek().empty()) continue;
+            } else if (self.request_.begun() && !std::exchange(begun, true)) {
+                limit = levada::now() + self.site_.set.header_limit;
+            }
+            co_await self.flush(); // nothing more to answer yet
+            if (self.closing_) break;
+            self.in_.shrink();
+            auto next = co_await select_in_order(drains.done(), self.in_.stream().read(self.in_.prepare()),
+                                                 at(limit));
+            if (next.index() == 0) {
+                if (!begun) break;
+                drains = {}; // a request that has begun may end
+            } else if (next.index() == 1) {
+                const auto& n = get<1>(next);
+                if (!n || *n == 0) break;
+                self.in_.commit(*n);
+            } else {
+                if (begun) self.refuse(408);
+                break;
+            }
         }
-        co_await flush();
-        static_cast<void>(co_await in_.stream().shutdown_write());
-        if (refused_) co_await drain();
+        co_await self.flush();
+        static_cast<void>(co_await self.in_.stream().shutdown_write());
+        if (self.refused_) co_await self.drain();
     }
 
 private:
-    /// False when there is none to answer: the client has gone, is too slow, or sends nonsense, and was told.
-    task<bool> read_request(const cancel_token& draining) {
-        time_point limit = levada::now() + keep_alive;
-        for (bool begun = false;;) {
-            if (!in_.peek().empty()) {
-                in_.consume(request_.parse(in_.peek()));
-                if (const int status = request_.wrong(); status != 0) {
-                    refuse(status);
-                    co_return false;
-                }
-                if (request_.whole()) co_return true;
-            }
-            if (request_.begun() && !std::exchange(begun, true))
-                limit = levada::now() + site_.set.header_limit;
-            co_await flush(); // nothing more to answer yet
-            if (closing_) co_return false;
-            in_.shrink();
-            const std::span<char> room = in_.prepare();
-            auto s = co_await select_in_order(draining.done(), in_.stream().read(room), at(limit));
-            if (s.index() == 0 && !begun) co_return false; // idle
-            if (s.index() == 0) {                          // a request that has begun may end
-                auto n = co_await with_deadline(limit, in_.stream().read(room));
-                if (!n || *n == 0) co_return false;
-                in_.commit(*n);
-                continue;
-            }
-            if (s.index() == 2) {
-                if (begun) refuse(408);
-                co_return false;
-            }
-            const auto& n = get<1>(s);
-            if (!n || *n == 0) co_return false;
-            in_.commit(*n);
-        }
-    }
     void refuse(int status) {
         ++site_.all.requests;
         closing_ = refused_ = true;
@@ -277,8 +275,7 @@ private:
     task<> flush() {
         if (out_.empty()) co_return;
         co_await write(out_);
-        out_.clear();
-        if (out_.capacity() > most_gathered) out_.shrink_to_fit();
+        out_ = std::string(); // idle connections hold little
     }
     task<> write(std::string_view bytes) {
         if (broken_) co_return;
@@ -304,18 +301,13 @@ private:
     bool refused_ = false;
 };
 
-task<> serve_client(site& s, tcp_stream client, cancel_token draining) {
-    session one(s, std::move(client));
-    co_await one.run(std::move(draining));
-}
-
 task<int> serve(server::settings set, configuration config) {
     auto signals = signal_channel({SIGINT, SIGTERM});
     auto listener = server::listen(set);
     if (!listener) co_return 1;
     site s{std::move(config), {}, {}};
     auto serve_one = [&s](tcp_stream client, cancel_token draining) {
-        return serve_client(s, std::move(client), std::move(draining));
+        return session::serve(s, std::move(client), std::move(draining));
     };
     const server::outcome end = co_await server::serve(set, std::move(*listener), signals, serve_one);
     std::printf("served %llu requests on %llu connections, refused %llu, cut off %zu\n",

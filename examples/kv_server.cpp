@@ -188,7 +188,7 @@ struct request {
     std::vector<arguments> commands;  // the first `count` of them; the others' memory is kept
     std::vector<std::string> replies; // as many
     std::size_t count = 0;
-    channel<std::size_t> done{1}; // gets the number of keys there
+    channel<std::size_t> done = nil; // gets the number of keys there
 
     void put(std::initializer_list<std::string_view> a) { put(a.begin(), a.end()); }
     template <class I>
@@ -285,7 +285,7 @@ struct store {
 class session {
 public:
     session(store& all, tcp_stream client)
-        : all_(all), in_(std::move(client), 16 * 1024), requests_(all.shards.size()) {
+        : all_(all), in_(std::move(client), 256), requests_(all.shards.size()) {
         ++all_.connections;
         ++all_.clients;
     }
@@ -293,46 +293,43 @@ public:
     session(const session&) = delete;
     session& operator=(const session&) = delete;
 
-    task<> run(cancel_token draining) {
-        while (open_) {
-            co_await answer_all();
-            const bool sent = co_await flush();
-            if (!sent || !open_) break;
-            in_.shrink();
-            const bool more = co_await read_more(draining);
-            if (!more) break;
+    // All that an idle connection holds is in this frame, and a small buffer.
+    static task<> serve(store& with, tcp_stream client, cancel_token draining) {
+        session self(with, std::move(client));
+        while (self.open_) {
+            co_await self.answer_all();
+            co_await self.flush();
+            if (!self.open_) break;
+            self.in_.shrink();
+            // Waits for bytes, and meanwhile sends what others publish.
+            const std::span<char> room = self.in_.prepare(self.parser_.wants(self.in_.peek().size()));
+            auto next =
+                co_await select_in_order(draining.done(), self.in_.stream().read(room), self.outbox_.recv());
+            if (next.index() == 0) break;
+            if (next.index() == 1) {
+                const auto& n = get<1>(next);
+                if (!n || *n == 0) break;
+                self.in_.commit(*n);
+                continue;
+            }
+            auto& message = get<2>(next);
+            if (!message) break; // too slow
+            self.out_ += *message;
+            while (auto more = self.outbox_.try_recv()) self.out_ += *more;
         }
-        for (const std::string& name : names_)
-            static_cast<void>(co_await tell(subscription::kind::unsubscribe, name));
+        for (const std::string& name : self.names_)
+            static_cast<void>(co_await self.tell(subscription::kind::unsubscribe, name));
     }
 
 private:
-    // Waits for bytes, and meanwhile sends what others publish.
-    task<bool> read_more(const cancel_token& draining) {
-        for (;;) {
-            const std::span<char> room = in_.prepare(parser_.wants(in_.peek().size()));
-            auto s = co_await select_in_order(draining.done(), in_.stream().read(room), outbox_.recv());
-            if (s.index() == 0) co_return false;
-            if (s.index() == 1) {
-                const auto& n = get<1>(s);
-                if (!n || *n == 0) co_return false;
-                in_.commit(*n);
-                co_return true;
-            }
-            auto& message = get<2>(s);
-            if (!message) co_return false; // too slow
-            out_ += *message;
-            while (auto more = outbox_.try_recv()) out_ += *more;
-            const bool sent = co_await flush();
-            if (!sent) co_return false;
-        }
-    }
-    task<bool> flush() {
-        if (out_.empty()) co_return true;
+    /// Sends what there is; a client that does not take it is given up.
+    task<> flush() {
+        if (out_.empty()) co_return;
         auto written = co_await with_timeout(write_limit, in_.stream().write_all(out_));
         out_.clear();
-        if (out_.capacity() > 64 * 1024) out_.shrink_to_fit();
-        co_return written.has_value();
+        constexpr std::size_t most_kept = 1024;
+        if (out_.capacity() > most_kept) out_.shrink_to_fit();
+        if (!written) open_ = false;
     }
 
     // Answers the commands that have come whole. Those on single keys are gathered, and go to their shards
@@ -503,8 +500,10 @@ private:
     task<> ask(bool all) {
         co_await shield([this, all]() -> task<> {
             for (std::size_t i = 0; i < requests_.size(); ++i)
-                if (all || requests_[i].count != 0)
+                if (all || requests_[i].count != 0) {
+                    if (requests_[i].done == nil) requests_[i].done = channel<std::size_t>(1);
                     static_cast<void>(co_await all_.shards[i].send(&requests_[i]));
+                }
             keys_ = 0;
             for (request& r : requests_)
                 if (all || r.count != 0) keys_ += co_await or_throw(r.done.recv());
@@ -525,11 +524,6 @@ private:
     std::vector<std::string> names_;
 };
 
-task<> serve_client(store& all, tcp_stream client, cancel_token draining) {
-    session s(all, std::move(client));
-    co_await s.run(std::move(draining));
-}
-
 task<int> serve(server::settings set, unsigned shards) {
     auto signals = signal_channel({SIGINT, SIGTERM});
     auto listener = server::listen(set);
@@ -543,7 +537,7 @@ task<int> serve(server::settings set, unsigned shards) {
         }
         keepers.go(keep_subscriptions, all.subscriptions);
         auto serve_one = [&all](tcp_stream client, cancel_token draining) {
-            return serve_client(all, std::move(client), std::move(draining));
+            return session::serve(all, std::move(client), std::move(draining));
         };
         end = co_await server::serve(set, std::move(*listener), signals, serve_one);
         for (auto& s : all.shards) s.close();

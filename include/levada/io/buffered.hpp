@@ -19,7 +19,8 @@ namespace levada {
 
 /// Reads lines and pieces of known size from a stream: anything with `read(std::span<char>)`, as
 /// `tcp_stream` has. `buffered in(stream)` refers to the stream, which has to outlive it; `buffered
-/// in(std::move(stream))` owns it. For one reader at a time; writes go to `stream()`.
+/// in(std::move(stream))` owns it. `first_size` bytes of buffer are made when the first read begins; a stream
+/// that fills them gets more, up to 64 KiB. For one reader at a time; writes go to `stream()`.
 ///
 /// What was read and not yet taken is kept: a read that fails, or is cancelled, loses nothing, and the next
 /// one goes on where it stood. A limit bounds what is kept, so that a peer cannot make it grow.
@@ -105,7 +106,11 @@ public:
         make_room(want);
         return {bytes_.get() + end_, size_ - end_};
     }
-    void commit(std::size_t n) noexcept { end_ += n; }
+    void commit(std::size_t n) noexcept {
+        end_ += n;
+        // Who fills the buffer gets a larger one next time; who sends little holds little.
+        if (end_ == size_) first_size_ = std::max(first_size_, std::min(2 * size_, most_at_once));
+    }
     /// Reads more, at least one byte, with room for `want` of them. `peek()` is another afterwards.
     /// *Outcomes*: how many; `errc::closed` at the end of the stream; its code. *Cancel*: keeps what has
     /// come.
@@ -141,6 +146,8 @@ private:
         begin_ = 0;
         end_ = have;
     }
+
+    static constexpr std::size_t most_at_once = 64 * 1024; // unless more is asked for
 
     Stream stream_;
     std::size_t first_size_;
