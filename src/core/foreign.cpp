@@ -25,7 +25,9 @@ executor& foreign_wait::here() noexcept {
 
 foreign_wait::~foreign_wait() {
     if (!handle_) return;
-    if (std::exchange(line_->waits, nullptr) && !handle_.done()) {
+    const bool waited = std::exchange(line_->waits, nullptr) != nullptr;
+    if (handle_.done()) return; // its loop may be gone
+    if (waited) {
         handle_.cancel();
         // While the task waits for the kernel, that may write to memory that goes with the coroutine.
         executor& loop = *waiter().home();
