@@ -62,7 +62,7 @@ void file_write_op::prepare(io_uring_sqe& sqe) noexcept {
 }
 
 bool file_write_op::again(int answer) noexcept {
-    if (answer == -EINTR || answer == -EAGAIN) return true;
+    if (interrupted(answer)) return true;
     if (answer <= 0) return false;
     written_ += static_cast<std::size_t>(answer);
     return written_ < from_.size();
@@ -92,7 +92,7 @@ void file_pieces_op::prepare(io_uring_sqe& sqe) noexcept {
 }
 
 bool file_pieces_op::again(int answer) noexcept {
-    if (answer == -EINTR || answer == -EAGAIN) return true;
+    if (interrupted(answer)) return true;
     if (answer <= 0) return false;
     pieces_->done(static_cast<std::size_t>(answer));
     return writes_ && !pieces_->whole();

@@ -24,9 +24,7 @@ void accept_base::prepare(io_uring_sqe& sqe) noexcept {
 }
 
 // A connection that was reset before it was accepted is nobody's error.
-bool accept_base::again(int answer) noexcept {
-    return answer == -EINTR || answer == -EAGAIN || answer == -ECONNABORTED;
-}
+bool accept_base::again(int answer) noexcept { return interrupted(answer) || answer == -ECONNABORTED; }
 
 void accept_base::lost(int answer) noexcept {
     if (answer < 0) return;

@@ -21,8 +21,6 @@ unsigned length(std::size_t n) noexcept { return static_cast<unsigned>(std::min(
 
 constexpr std::uint64_t where_it_stands = ~std::uint64_t(0); // as an offset
 
-bool interrupted(int answer) noexcept { return answer == -EINTR || answer == -EAGAIN; }
-
 } // namespace
 
 std::optional<std::size_t> stream_state::take_kept(std::span<std::byte> to) noexcept {

@@ -173,7 +173,7 @@ class foreign_wait {
 protected:
     /// Between the coroutine and the task that waits for it, both on one loop.
     struct line {
-        foreign_wait* waits; // null once the coroutine has gone
+        foreign_wait* waits; // null once the coroutine has gone, or goes on
     };
     foreign_wait() = default;
     foreign_wait(foreign_wait&&) = delete;

@@ -50,7 +50,7 @@ public:
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override { return answer == -EINTR || answer == -EAGAIN; }
+    bool again(int answer) noexcept override { return interrupted(answer); }
     void lost(int answer) noexcept override;
     [[nodiscard]] datagram received(int size) const noexcept;
     datagram_state* socket_;
@@ -73,7 +73,7 @@ public:
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override { return answer == -EINTR || answer == -EAGAIN; }
+    bool again(int answer) noexcept override { return interrupted(answer); }
     datagram_state* socket_;
     std::span<const std::byte> from_;
     std::unique_ptr<message_space> space_;

@@ -59,6 +59,9 @@ private:
     descriptor* from_;
 };
 
+/// Whether the kernel has done nothing, and has to be asked again.
+[[nodiscard]] inline bool interrupted(int answer) noexcept { return answer == -EINTR || answer == -EAGAIN; }
+
 /// The failure of the system call that came just before.
 [[nodiscard]] inline failure last_error() noexcept { return system_failure(-errno); }
 

@@ -62,7 +62,7 @@ public:
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override { return answer == -EINTR || answer == -EAGAIN; }
+    bool again(int answer) noexcept override { return interrupted(answer); }
     int fd_;
     std::span<std::byte> to_;
     std::uint64_t at_;

@@ -59,7 +59,7 @@ public:
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override { return answer == -EINTR || answer == -EAGAIN; }
+    bool again(int answer) noexcept override { return interrupted(answer); }
     stream_state* stream_;
     bool refused_;
     std::unique_ptr<descriptor_message> message_;
@@ -77,7 +77,7 @@ public:
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override { return answer == -EINTR || answer == -EAGAIN; }
+    bool again(int answer) noexcept override { return interrupted(answer); }
     stream_state* stream_;
     std::span<std::byte> to_;
     std::unique_ptr<descriptor_message> message_;
