@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """measure.py BUILD [--rounds N] [--seconds S] [--output FILE]
 
-Compares echo servers over loopback: levada, one straight on liburing, Go's net and Boost.Asio, as far as BUILD (a build
-folder with -Dbenchmarks=enabled) has them. Each server on CPU 0, one common client on CPU 1; every round runs all of
+Compares echo servers over loopback: levada, one straight on liburing, Go's net, Boost.Asio and tokio, as far as BUILD (a
+build folder with -Dbenchmarks=enabled) has them. Each server on CPU 0, one common client on CPU 1; every round runs all of
 them in turns. Prints medians of requests a second, and of requests a second of the server's processor time, and their
 ratios to the raw ring's of the same round.
 
@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 CASES = [(1, 64), (64, 64), (1024, 64), (64, 16384)]
-SERVERS = ["ring", "levada", "go", "asio"]
+SERVERS = ["ring", "levada", "go", "asio", "tokio"]
 
 
 def cpu_seconds(pid):
