@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include <levada/levada.hpp>
@@ -13,11 +12,8 @@ using namespace levada;
 namespace {
 
 task<> session(tcp_stream client) {
-    std::string buffer(16 * 1024, '\0');
-    for (;;) {
-        auto n = co_await client.read(buffer);
-        if (!n || *n == 0) co_return;
-        auto written = co_await client.write_all(std::string_view(buffer.data(), *n));
+    while (auto piece = co_await client.receive()) {
+        auto written = co_await client.write_all(piece->bytes());
         if (!written) co_return;
     }
 }

@@ -11,31 +11,35 @@ void connect_op::prepare(io_uring_sqe& sqe) noexcept {
     io_uring_prep_connect(&sqe, fd_, to_.data(), to_.size());
 }
 
-bool accept_base::try_commit(work_list&) noexcept {
-    auto& kept = listener_->kept;
-    if (kept.empty()) return false;
-    kept_ = std::move(kept.front());
-    kept.pop_front();
-    return true;
+void acceptor::prepare(io_uring_sqe& sqe) noexcept {
+    if (multishot_) io_uring_prep_multishot_accept(&sqe, fd_, nullptr, nullptr, SOCK_CLOEXEC);
+    else io_uring_prep_accept(&sqe, fd_, nullptr, nullptr, SOCK_CLOEXEC);
 }
 
-void accept_base::prepare(io_uring_sqe& sqe) noexcept {
-    io_uring_prep_accept(&sqe, listener_->fd.get(), nullptr, nullptr, SOCK_CLOEXEC);
+acceptor::next acceptor::arrived(int answer, unsigned) noexcept {
+    if (answer == -EINVAL && multishot_) {
+        multishot_ = false; // an older kernel
+        return next::again;
+    }
+    // A connection that was reset before it was accepted is nobody's error.
+    if (interrupted(answer) || answer == -ECONNABORTED) return next::again;
+    if (answer == -ECANCELED) return next::more; // we asked for it
+    accepted got;
+    if (answer >= 0) got.connection = descriptor(answer);
+    else got.failure = answer;
+    bring(std::move(got));
+    return answer >= 0 ? next::more : next::over;
 }
 
-// A connection that was reset before it was accepted is nobody's error.
-bool accept_base::again(int answer) noexcept { return interrupted(answer) || answer == -ECONNABORTED; }
-
-void accept_base::lost(int answer) noexcept {
-    if (answer < 0) return;
-    lock_guard guard(listener_->lock_);
-    listener_->kept.emplace_back(answer);
+void acceptor::cut_off() noexcept {
+    accepted got;
+    got.failure = -ECANCELED;
+    bring(std::move(got));
 }
 
-result<descriptor> accept_base::accepted() noexcept {
-    if (kept_) return std::move(kept_);
-    if (answer() < 0) return system_failure(answer());
-    return descriptor(answer());
+listener_state::~listener_state() {
+    // Closing it would not end the kernel's accept, which would keep the address until it is given up.
+    if (accepting->is_armed()) ::shutdown(fd.get(), SHUT_RDWR);
 }
 
 result<descriptor> listen_on(descriptor socket, const socket_address& address, int backlog) {

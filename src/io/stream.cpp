@@ -23,7 +23,14 @@ constexpr std::uint64_t where_it_stands = ~std::uint64_t(0); // as an offset
 
 } // namespace
 
-std::optional<std::size_t> stream_state::take_kept(std::span<std::byte> to) noexcept {
+std::optional<std::size_t> stream_state::take_kept(std::span<std::byte> to) {
+    if (kept.empty() && receiving) {
+        received r;
+        if (receiving->try_take(r)) {
+            if (r.answer < 0) kept_error = r.answer;
+            kept.assign(r.bytes.bytes().begin(), r.bytes.bytes().end());
+        }
+    }
     if (kept.empty()) return {};
     const std::size_t n = std::min(to.size(), kept.size() - kept_read);
     if (n != 0) std::memcpy(to.data(), kept.data() + kept_read, n);
@@ -35,10 +42,26 @@ std::optional<std::size_t> stream_state::take_kept(std::span<std::byte> to) noex
     return n;
 }
 
+int stream_state::take_failure() noexcept {
+    if (kept_error != 0) return std::exchange(kept_error, 0);
+    return receiving && receiving->is_armed() ? -EBUSY : 0;
+}
+
+receiver& stream_state::receive() {
+    if (!receiving) receiving.reset(new receiver(fd.get(), socket));
+    if (kept_error != 0) receiving->bring_failure(std::exchange(kept_error, 0));
+    if (!kept.empty()) {
+        receiving->bring_kept(std::span(kept).subspan(kept_read));
+        kept.clear();
+        kept_read = 0;
+    }
+    return *receiving;
+}
+
 bool stream_read_op::try_commit(work_list&) noexcept {
     at_once_ = stream_->take_kept(to_);
     if (at_once_) return true;
-    failed_ = std::exchange(stream_->kept_error, 0);
+    failed_ = stream_->take_failure();
     if (failed_ != 0) return true;
     if (to_.empty()) at_once_ = 0;
     return to_.empty();

@@ -13,14 +13,18 @@ namespace levada {
 
 using detail::last_error;
 
-tcp_stream::tcp_stream(detail::descriptor fd) : byte_stream(std::move(fd), true) {
-    (void)set_no_delay(true); // on a socket of another kind it fails, and does not matter
-}
-
 namespace {
 
+/// A new socket with TCP_NODELAY, which a listener hands on to what it accepts.
+detail::descriptor new_socket(int family) noexcept {
+    detail::descriptor fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int on = 1;
+    if (fd) (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    return fd;
+}
+
 task<result<tcp_stream>> connect_to(socket_address to) {
-    detail::descriptor fd(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    detail::descriptor fd = new_socket(to.family());
     if (!fd) co_return last_error();
     auto connected = co_await detail::connect_op(fd.get(), to);
     if (!connected) co_return fail(connected.error());
@@ -80,7 +84,7 @@ tcp_listener::tcp_listener(detail::descriptor fd, const socket_address& address)
 result<tcp_listener> tcp_listener::bind(std::string_view text, const tcp_listen_options& options) {
     auto address = socket_address::parse(text);
     if (!address) return fail(address.error());
-    detail::descriptor fd(::socket(address->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    detail::descriptor fd = new_socket(address->family());
     if (!fd) return last_error();
     const int on = 1;
     if (options.reuse_address && ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)

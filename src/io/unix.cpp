@@ -69,7 +69,7 @@ recv_descriptors_op::~recv_descriptors_op() = default;
 
 bool recv_descriptors_op::try_commit(work_list&) noexcept {
     kept_ = stream_->take_kept(to_);
-    if (!kept_) failed_ = std::exchange(stream_->kept_error, 0);
+    if (!kept_) failed_ = stream_->take_failure();
     return kept_ || failed_ != 0;
 }
 

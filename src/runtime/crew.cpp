@@ -158,7 +158,8 @@ void crew::look_for_deadlock() noexcept {
         lock_guard guard(idle_lock_);
         if (sleepers_.size() != loops_.size() || threads_of_process() != loops_.size()) return;
         for (const auto& l : loops_)
-            if (!l->quiet() || l->ring_->has_news()) return; // a signal, say, is on its way to its task
+            if (!l->quiet() || l->ring_->awaited() != 0 || l->ring_->has_news())
+                return; // by has_news a signal, say, is on its way to its task
         if (anything_shared()) return;
     }
     asleep_.store(true, std::memory_order_seq_cst);

@@ -37,6 +37,8 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return wanted_; }
     [[nodiscard]] bool pinned() const noexcept { return pinned_; }
     [[nodiscard]] bool eager() const noexcept { return eager_; }
+    /// Whether work may go from one loop to another once it is seen to be worth that.
+    [[nodiscard]] bool shares() const noexcept { return wanted_ > 1 && !pinned_ && !eager_; }
     [[nodiscard]] event_loop& first() noexcept { return *loops_.front(); }
     /// One of the loops; makes the others and their threads, if they are not there yet.
     [[nodiscard]] event_loop& loop(std::size_t i);

@@ -91,7 +91,15 @@ event_loop::~event_loop() {
         shut_down(duration::max());
     }
     // On another thread the ring may not be used; closing it ends the poll, which has no memory of ours.
-    if (entered_ && here) waker_->close();
+    if (entered_ && here) {
+        const detail::enter_executor entered(*this);
+        ring_->end_multishots();
+        while (take_inbox() || anything_ready()) (void)run_tasks(); // who has let go of one meanwhile
+        waker_->close();
+    } else if (!here) {
+        ring_->forget_multishots();
+        (void)run_late(); // as above
+    }
 }
 
 void event_loop::enter() {
@@ -160,8 +168,8 @@ bool event_loop::run_tasks() noexcept {
     if (!w) return false;
     lays_out_ = true;
     const std::uint64_t before = context()->operations;
-    // How coarse the work is matters where others wait meanwhile.
-    const bool judged = crew_ && !crew_->eager() && anything_ready();
+    // How coarse the work is matters where others wait meanwhile, and other loops could take them.
+    const bool judged = crew_ && crew_->shares() && anything_ready();
     if (judged) grain_->begin_turn();
     for (unsigned n = 1;; ++n) {
         // A task may compute for as long as it likes: what waits meanwhile has to be in others' reach before.
@@ -309,7 +317,7 @@ bool event_loop::sleep(time_point until) {
     };
     bool work = false;
     if (crewed) {
-        quiet_.store(ring_->in_flight() == 0 && executor::next_deadline() == time_point::max(),
+        quiet_.store(ring_->submitted() == 0 && executor::next_deadline() == time_point::max(),
                      std::memory_order_seq_cst);
         if (!crew_->goes_idle(*this)) {
             quiet_.store(false, std::memory_order_seq_cst);
@@ -374,6 +382,7 @@ void event_loop::run_in_crew(const std::atomic<bool>& stop) noexcept {
         (void)turn(time_point::max());
         crew_->report(*this);
     }
+    ring_->end_multishots();
     while (take_inbox() || anything_ready()) (void)run_tasks();
 }
 
@@ -386,6 +395,7 @@ void event_loop::run() {
         if (!anything_ready() && !take_inbox() && root().live() == 0) break;
         (void)turn(time_point::max());
     }
+    ring_->end_multishots(); // the loop may be destroyed on another thread now
 }
 
 bool event_loop::run_once(duration timeout) {

@@ -1,5 +1,7 @@
 #include "ring.hpp"
 
+#include "buffer_pool.hpp"
+
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -81,6 +83,25 @@ ring::ring(const guest_ring& host) : ring_(host.ring), tag_(tag_bits(host.tag)) 
 
 ring::~ring() {
     if (!is_guest()) io_uring_queue_exit(ring_);
+    if (buffers_ && !forgets_) buffers_->close(); // else it leaks: the kernel might write there yet
+}
+
+buffer_pool* ring::buffers() noexcept {
+    if (no_buffers_ || is_guest()) return nullptr; // the owner of a guest's ring has its own buffer groups
+    if (!buffers_) {
+        buffers_ = buffer_pool::make(*this, *ring_);
+        no_buffers_ = !buffers_;
+    }
+    return buffers_;
+}
+
+void ring::end_multishots() noexcept {
+    for (auto* m = multishots_.front(); m;) {
+        auto* const following = multishots_.next(*m);
+        m->self->end_loop(); // it may go at once
+        m = following;
+    }
+    while (!multishots_.empty()) wait(time_point::max());
 }
 
 void ring::enable() {
@@ -147,7 +168,7 @@ void ring::cancel(ring_entry& op) noexcept {
         waiting_.erase(op);
         op.waits_ = false;
         op.cancelling_ = true;
-        op.completed(-ECANCELED, false);
+        op.completed(-ECANCELED, 0, false);
         return;
     }
     op.cancelling_ = true;
@@ -205,22 +226,22 @@ void ring::reap() noexcept {
         io_uring_cqe* cqe;
         // The operations are told after the queue was advanced: they may submit, and fill it, again.
         constexpr unsigned batch = 64;
-        std::array<std::pair<std::uint64_t, int>, batch> got;
+        std::array<completion, batch> got;
         io_uring_for_each_cqe(ring_, head, cqe) {
-            got[n++] = {cqe->user_data, cqe->res};
+            got[n++] = {cqe->user_data, cqe->res, cqe->flags};
             if (n == batch) break;
         }
         io_uring_cq_advance(ring_, n);
-        for (unsigned i = 0; i < n; ++i) complete(got[i].first, got[i].second);
+        for (unsigned i = 0; i < n; ++i) complete(got[i]);
         if (n == batch) continue;
         if (!io_uring_cq_has_overflow(ring_) || io_uring_get_events(ring_) < 0) break;
     }
     refill();
 }
 
-void ring::complete(std::uint64_t user_data, int result) noexcept {
-    auto* op = reinterpret_cast<ring_entry*>(user_data & address_bits & ~cancel_tag);
-    op->completed(result, (user_data & cancel_tag) != 0);
+void ring::complete(const completion& c) noexcept {
+    auto* op = reinterpret_cast<ring_entry*>(c.user_data & address_bits & ~cancel_tag);
+    op->completed(c.result, c.flags, (c.user_data & cancel_tag) != 0);
 }
 
 void ring::refill() noexcept {
@@ -241,7 +262,7 @@ bool ring::dispatch(const io_uring_cqe& cqe) noexcept {
     if (std::less_equal<>()(all, &cqe) && std::less<>()(&cqe, all + wide * *ring_->cq.kring_entries))
         const_cast<io_uring_cqe&>(cqe).user_data = tag_;
     // One without an address was taken before, by a wait.
-    if ((user_data & address_bits) != 0) complete(user_data, cqe.res);
+    if ((user_data & address_bits) != 0) complete({user_data, cqe.res, cqe.flags});
     refill();
     return true;
 }
@@ -252,19 +273,19 @@ bool ring::reap_among_others() noexcept {
     constexpr unsigned batch = 64;
     bool any = false;
     for (;;) {
-        std::array<std::pair<std::uint64_t, int>, batch> got;
+        std::array<completion, batch> got;
         unsigned n = 0;
         unsigned head;
         io_uring_cqe* cqe;
         io_uring_for_each_cqe(ring_, head, cqe) {
             if ((cqe->user_data & ~address_bits) != tag_ || (cqe->user_data & address_bits) == 0) continue;
-            got[n++] = {cqe->user_data, cqe->res};
+            got[n++] = {cqe->user_data, cqe->res, cqe->flags};
             cqe->user_data = tag_;
             if (n == batch) break;
         }
         if (n == 0) return any;
         any = true;
-        for (unsigned i = 0; i < n; ++i) complete(got[i].first, got[i].second);
+        for (unsigned i = 0; i < n; ++i) complete(got[i]);
         refill();
     }
 }
@@ -302,6 +323,17 @@ void ring::wait_among_others(time_point deadline) noexcept {
     if (ending_) close_gaps();
 }
 
+void ring::forget_multishots() noexcept {
+    while (auto* const m = multishots_.front()) {
+        if (!m->self->forget())
+            fatal(
+                "an event_loop was destroyed on another thread than the one that ran it, while a stream or a "
+                "listener that has been used on it is open: close it first, or let run() return");
+        multishots_.erase(*m);
+        forgets_ = true;
+    }
+}
+
 void check_submitted(const io_uring_sqe& sqe) noexcept {
     if ((sqe.flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) != 0)
         fatal("event_loop::submit: the entry is linked to the next one, which may be any of the loop's: "
@@ -329,7 +361,7 @@ void kernel_op::take_back_now() noexcept {
     while (!withdraw()) ring_->wait(time_point::max());
 }
 
-void kernel_op::completed(int result, bool of_cancel) noexcept {
+void kernel_op::completed(int result, unsigned, bool of_cancel) noexcept {
     --pending_;
     if (!of_cancel) {
         if (again(result) && !cancelling_) {

@@ -8,9 +8,11 @@
 #include <levada/base/clock.hpp>
 #include <levada/base/intrusive_list.hpp>
 #include <levada/runtime/guest_ring.hpp>
-#include <levada/runtime/kernel_op.hpp>
+#include <levada/runtime/multishot.hpp>
 
 namespace levada::detail {
+
+class buffer_pool;
 
 /// One io_uring, and the operations of ours that are in it. Used on one thread.
 class ring {
@@ -50,19 +52,39 @@ public:
     /// Whether a completion is there that its loop has not seen. *Threads*: any.
     [[nodiscard]] bool has_news() const noexcept;
 
-    /// Operations that the kernel, or our list, has; those in the background not counted.
-    [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }
+    /// Operations that the kernel, or our list, has, and tasks that wait for what a multishot brings; those
+    /// in the background not counted.
+    [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_ + awaited(); }
+    /// The former alone.
+    [[nodiscard]] std::size_t submitted() const noexcept { return in_flight_; }
+    /// Of these, the tasks that wait for a multishot. *Threads*: any.
+    [[nodiscard]] std::size_t awaited() const noexcept { return awaited_.count(); }
     [[nodiscard]] std::size_t background() const noexcept { return background_; }
 
     /// All completions of an entry are in.
     void ended(ring_entry& op) noexcept { --(op.background_ ? background_ : in_flight_); }
 
+    /// Takes the multishots back, whose owners live on. On the ring's thread.
+    void end_multishots() noexcept;
+    /// The same on another thread, where the ring may not be used: those without an owner are left to the
+    /// kernel. Terminates if one has an owner.
+    void forget_multishots() noexcept;
+    /// The buffers that receives choose from; null where the kernel does not do that, or not for guests.
+    [[nodiscard]] buffer_pool* buffers() noexcept;
+
 private:
+    friend class multishot;
+    friend class awaited;
     [[nodiscard]] io_uring_sqe* entry() noexcept;
     [[nodiscard]] bool put(ring_entry& op) noexcept;
     [[nodiscard]] bool put_cancel(ring_entry& op) noexcept;
     void reap() noexcept;
-    void complete(std::uint64_t user_data, int result) noexcept;
+    struct completion {
+        std::uint64_t user_data;
+        int result;
+        unsigned flags;
+    };
+    void complete(const completion& c) noexcept;
     [[nodiscard]] bool reap_among_others() noexcept;
     void wait_among_others(time_point deadline) noexcept;
     void close_gaps() noexcept;
@@ -75,6 +97,11 @@ private:
     bool disabled_ = false;
     std::size_t in_flight_ = 0;
     std::size_t background_ = 0;
+    ref_count awaited_{0};
+    intrusive_bag<multishot::armed_hook> multishots_;
+    buffer_pool* buffers_ = nullptr;
+    bool no_buffers_ = false;
+    bool forgets_ = false;               // the kernel may have multishots when this goes
     intrusive_list<ring_entry> waiting_; // for a free entry
 };
 

@@ -34,7 +34,7 @@ void waker::close() noexcept {
 
 void waker::prepare(io_uring_sqe& sqe) noexcept { io_uring_prep_poll_add(&sqe, fd_, POLLIN); }
 
-void waker::completed(int, bool) noexcept {
+void waker::completed(int, unsigned, bool) noexcept {
     if (--pending_ != 0) return;
     ring_.ended(*this);
     if (closing_) return;

@@ -21,7 +21,7 @@ public:
 
 private:
     void prepare(io_uring_sqe& sqe) noexcept override;
-    void completed(int result, bool of_cancel) noexcept override;
+    void completed(int result, unsigned flags, bool of_cancel) noexcept override;
 
     ring& ring_;
     int fd_;

@@ -1,55 +1,62 @@
 #pragma once
 
-#include <deque>
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <utility>
 
-#include <levada/base/lock.hpp>
 #include <levada/io/address.hpp>
 #include <levada/io/descriptor.hpp>
+#include <levada/runtime/multishot.hpp>
 
 namespace levada::detail {
 
-/// What a listening socket keeps between its operations. It does not move.
-struct listener_state {
-    explicit listener_state(descriptor d) noexcept : fd(std::move(d)) {}
+/// What an accept has brought: a connection, or the kernel's word that it cannot have one.
+struct accepted {
+    descriptor connection;
+    int failure = 0; // a negated errno
+};
+
+/// Accepts connections for as long as its owner wants them: many by one submission, or where the kernel
+/// cannot, one each.
+class acceptor final : public arrivals<accepted> {
+public:
+    explicit acceptor(int fd) noexcept : arrivals(most_queued), fd_(fd) {}
+
+private:
+    // What is accepted ahead of who asks: more than this stays in the system's backlog.
+    static constexpr std::size_t most_queued = 16;
+    void prepare(io_uring_sqe& sqe) noexcept override;
+    next arrived(int result, unsigned flags) noexcept override;
+    void cut_off() noexcept override;
+    const int fd_;
+    bool multishot_ = true;
+};
+
+/// A listening socket. It does not move.
+class listener_state {
+public:
+    explicit listener_state(descriptor d) : fd(std::move(d)), accepting(new acceptor(fd.get())) {}
+    ~listener_state();
     descriptor fd;
-    lock lock_;                  // guards what follows, for acceptors on several loops
-    std::deque<descriptor> kept; // connections that an accept received too late
+    std::unique_ptr<acceptor, multishot::let_go> accepting; // goes before the descriptor
 };
 
 /// Waits for a connection; see tcp_listener::accept.
-class accept_base : public kernel_op {
-public:
-    static constexpr bool may_lose = true;
-    [[nodiscard]] lock* shared_lock() const noexcept override { return &listener_->lock_; }
-    bool try_commit(work_list&) noexcept override;
-    void describe(std::string& out) const override { out += "accept"; }
-
-protected:
-    explicit accept_base(listener_state& l) noexcept : listener_(&l) {}
-    accept_base(accept_base&& other) noexcept : listener_(other.listener_) {}
-    ~accept_base() = default;
-    [[nodiscard]] result<descriptor> accepted() noexcept;
-
-private:
-    void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override;
-    void lost(int answer) noexcept override;
-    listener_state* listener_;
-    descriptor kept_;
-};
-
 template <class Stream>
-class [[nodiscard]] accept_op final : public kernel_awaitable<accept_op<Stream>, accept_base> {
+class [[nodiscard]] accept_op final : public awaitable_arm<accept_op<Stream>, arrival_arm<accepted>> {
+    using base = awaitable_arm<accept_op, arrival_arm<accepted>>;
+
 public:
     using outcome = result<Stream>;
-    explicit accept_op(listener_state& l) noexcept : kernel_awaitable<accept_op, accept_base>(l) {}
-    accept_op(accept_op&& other) noexcept = default;
+    explicit accept_op(listener_state& l) noexcept : base(*l.accepting) {}
+    accept_op(accept_op&& other) noexcept : base(other.from()) {}
+    void describe(std::string& out) const override { out += "accept"; }
+    outcome await_resume() { return take(); }
     outcome take() {
-        auto fd = this->accepted();
-        if (!fd) return fail(fd.error());
-        return Stream(std::move(*fd));
+        accepted got = this->taken();
+        if (got.failure != 0) return system_failure(got.failure);
+        return Stream(std::move(got.connection));
     }
 };
 

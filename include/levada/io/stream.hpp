@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <levada/io/descriptor.hpp>
+#include <levada/io/receive.hpp>
 
 namespace levada {
 namespace detail {
@@ -24,9 +25,14 @@ struct stream_state {
     std::size_t kept_read = 0;
     int kept_error = 0;  // negated errno that a losing read was told; after what is kept
     bool broken = false; // a write was cut short: the peer has part of it
+    std::unique_ptr<receiver, multishot::let_go>
+        receiving; // once it was asked for; goes before the descriptor
 
     /// Takes from what is kept as much as fits; nothing if nothing is kept.
-    [[nodiscard]] std::optional<std::size_t> take_kept(std::span<std::byte> to) noexcept;
+    [[nodiscard]] std::optional<std::size_t> take_kept(std::span<std::byte> to);
+    /// Takes the failure that a losing read was told, or `EBUSY` while a receiver has the stream; or 0.
+    [[nodiscard]] int take_failure() noexcept;
+    [[nodiscard]] receiver& receive();
 };
 
 class [[nodiscard]] stream_read_op final : public kernel_awaitable<stream_read_op> {
@@ -142,6 +148,18 @@ public:
     [[nodiscard]] detail::stream_read_op read(std::span<char> to) noexcept {
         return read(std::as_writable_bytes(to));
     }
+    /// Receives what has come, at least one byte, in memory that the loop lends: `while (auto piece =
+    /// co_await s.receive())`. Nothing is held for a stream that is silent. From the first call on the kernel
+    /// goes on receiving by itself (multishot, into buffers of its ring; where it can not, and in a guest's
+    /// ring, once a call), up to 16 pieces ahead; then the peer has to wait.
+    ///
+    /// *Suspends* until there is some. *Outcomes*: an `io_buffer`; `errc::closed` at the end of the stream;
+    /// the system's code; `ECANCELED` when the loop that received for it has ended: ask again. *Cancel*:
+    /// withdrawn; nothing is lost, and nothing has to be asked of the kernel. An arm of select.
+    ///
+    /// One way to read at a time: `read` takes what was received and not taken yet, and fails with `EBUSY`
+    /// once there is none, until the end of the stream.
+    [[nodiscard]] detail::receive_op receive() { return detail::receive_op(state_->receive()); }
     /// Writes some of the bytes, at least one. *Outcomes*: the count; the system's code, `EPIPE` among them
     /// (no signal is raised).
     [[nodiscard]] detail::stream_write_op write(std::span<const std::byte> from) noexcept {
@@ -177,7 +195,10 @@ public:
     /// no socket.
     [[nodiscard]] detail::shutdown_op shutdown_write() noexcept { return detail::shutdown_op(*state_); }
     /// Closes now and tells how it went. Nothing may read or write meanwhile.
-    [[nodiscard]] detail::close_op close() noexcept { return detail::close_op(state_->fd); }
+    [[nodiscard]] detail::close_op close() noexcept {
+        state_->receiving.reset();
+        return detail::close_op(state_->fd);
+    }
 
     [[nodiscard]] int native_handle() const noexcept { return state_->fd.get(); }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <levada/core/task.hpp>
 #include <levada/io/address.hpp>
@@ -34,7 +35,7 @@ public:
     result<void> set_keep_alive(bool on) noexcept;
 
     /// For the library: a connected socket.
-    explicit tcp_stream(detail::descriptor fd);
+    explicit tcp_stream(detail::descriptor fd) : byte_stream(std::move(fd), true) {}
 };
 
 struct tcp_listen_options {

@@ -26,8 +26,8 @@ class ring_entry : public list_hook {
 public:
     /// Fills a submission.
     virtual void prepare(io_uring_sqe& sqe) noexcept = 0;
-    /// The completion of this entry, or of its cancel.
-    virtual void completed(int result, bool of_cancel) noexcept = 0;
+    /// A completion of this entry, with its flags, or that of its cancel.
+    virtual void completed(int result, unsigned flags, bool of_cancel) noexcept = 0;
 
 protected:
     ring_entry() = default;
@@ -47,7 +47,7 @@ public:
     void unlink() noexcept final {} // kernel operations retire instead
     [[nodiscard]] bool withdraw() noexcept final;
     void take_back_now() noexcept final;
-    void completed(int result, bool of_cancel) noexcept final;
+    void completed(int result, unsigned flags, bool of_cancel) noexcept final;
 
     /// Whether it may be an arm of select: whether somebody can keep what comes too late.
     static constexpr bool may_lose = false;

@@ -43,7 +43,7 @@ public:
     queued_arm& operator=(const queued_arm&) = delete;
 
     [[nodiscard]] lock* shared_lock() const noexcept final { return &queue_->guarded_by; }
-    [[nodiscard]] bool link() noexcept final;
+    [[nodiscard]] bool link() noexcept override;
     void unlink() noexcept override;
     [[nodiscard]] bool unlinked_by_claim() const noexcept final { return true; }
 
