@@ -18,6 +18,7 @@ import tempfile
 import threading
 
 import harness
+import peers
 import servers
 from harness import expect, expect_match, helps, PATIENCE, prints, refuses, run, started, until
 
@@ -306,7 +307,7 @@ def main():
         sys.exit("Usage: check.py NAME PROGRAM [HELPER...]")
     harness.program, harness.arguments = sys.argv[2], sys.argv[3:]
     name = f"check_{sys.argv[1]}"
-    (globals().get(name) or getattr(servers, name))()
+    next(vars(m)[name] for m in (sys.modules[__name__], servers, peers) if name in vars(m))()
     sys.exit(harness.failures != 0)
 
 
