@@ -1,17 +1,20 @@
-"""The checks of the servers, all in the same way, with clients that reset."""
+"""The checks of the servers, all in the same way, with clients that reset, and without descriptors."""
 
 import contextlib
 import dataclasses
+import errno
 import os
 import pathlib
 import random
 import re
+import resource
 import signal
 import socket
 import struct
+import time
 
 import harness
-from harness import connect, expect_match, server, stop, until
+from harness import connect, expect, expect_match, server, stop, until
 
 
 @dataclasses.dataclass
@@ -21,7 +24,9 @@ class Kind:
     request: bytes
     answer: bytes  # a pattern
     hello: bytes = b""  # a client begins with it; N is its number
+    opens: tuple = ()  # a request for which it opens a file; the answers when it cannot, and when it can
     arguments: tuple = ()
+    descriptors: int = 1  # for a client
     path: str = ""
 
     def words(self, number):
@@ -34,12 +39,14 @@ class Kind:
             yield started
 
 
+STATUS, FILE = (b"GET %s HTTP/1.1\r\nHost: here\r\n\r\n" % path for path in (b"/api/status", b"/check.py"))
 KINDS = {
     "echo_server": Kind(b"hello\n", rb"hello\n"),
     "kv_server": Kind(b"*2\r\n$4\r\nECHO\r\n$5\r\nhello\r\n", rb"\$5\r\nhello\r\n"),
     "http_server": Kind(
-        b"GET /api/status HTTP/1.1\r\nHost: here\r\n\r\n",
+        STATUS,
         rb"HTTP/1.1 200 .*}\n",
+        opens=(FILE, rb"HTTP/1.1 503 .*\n503 Service Unavailable\n", rb"HTTP/1.1 200 .*    main\(\)\n"),
         arguments=("--root", pathlib.Path(__file__).parent),
     ),
     "chat_server": Kind(
@@ -48,7 +55,7 @@ KINDS = {
         hello=b"guestN\n",
         arguments=("--when-slow", "skip"),
     ),
-    "port_forward": Kind(b"hello\n", rb"hello\n"),  # to an echo_server
+    "port_forward": Kind(b"hello\n", rb"hello\n", descriptors=2),  # to an echo_server
 }
 
 
@@ -93,6 +100,10 @@ def summary(clients):
     return rf".*\b{clients} (connections|members)\b.*, cut off 0\n"
 
 
+def cpu_seconds(process):
+    return time.clock_gettime((~process.pid << 3) | 2)  # the clock that clock_getcpuclockid(3) gives
+
+
 def clients_that_reset(kind):
     """So many of them, each somewhere in its request; nothing is held for them afterwards."""
     number, chance = 200, random.Random(6)
@@ -112,6 +123,38 @@ def clients_that_reset(kind):
         stop(process, signal.SIGINT, summary(number + 2))
 
 
+def no_descriptors(kind):
+    """Those whom it has are served, the rest wait in the system and are served later; meanwhile it does not spin."""
+    complaint = rf"{pathlib.Path(kind.path).name}: [^\n]*: {os.strerror(errno.EMFILE)}\n"
+    room, pauses = 3, 3
+    one_loop = os.environ | {"LEVADA_LOOPS": "1"}  # so that the descriptors can be counted
+    with kind.running(env=one_loop) as (process, address):
+        with Client(kind, address, 0) as other:
+            other.is_served("while there are descriptors")
+            before = held(process)
+            began, spent = time.monotonic(), cpu_seconds(process)
+            limit = len(os.listdir(f"/proc/{process.pid}/fd")) + room * kind.descriptors
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+            clients = [Client(kind, address, n + 1) for n in range(3 * room)]
+            for _ in range(1 + pauses):
+                expect_match("the complaint", process.stderr.readline(), complaint)
+                for client in [other, *clients[:room]]:
+                    client.is_served("without descriptors")
+            took, spent = time.monotonic() - began, cpu_seconds(process) - spent
+            expect(f"{kind.path}: it pauses between attempts; {took} s", took > 0.09 * pauses, True)
+            expect(f"{kind.path}: it does not spin; {spent} s of {took}", spent < took / 2, True)
+            if kind.opens:
+                other.gets(kind.opens[0], kind.opens[1], "without descriptors")
+            for client in clients:
+                client.is_served("with descriptors again")
+                client.socket.close()
+            until(f"{kind.path} to let go of those who left", lambda: held(process) == before)
+            if kind.opens:
+                other.gets(kind.opens[0], kind.opens[2], "with descriptors again")
+            other.is_served("at the end")
+        stop(process, signal.SIGINT, summary(1 + len(clients)), rf"({complaint})*")
+
+
 def check_peers():
     programs = [harness.program, *harness.arguments]
     kinds = [dataclasses.replace(KINDS[pathlib.Path(path).name], path=path) for path in programs]
@@ -123,3 +166,5 @@ def check_peers():
                 kind.arguments = ("--to", f"{host}:{port}")
         for kind in kinds:
             clients_that_reset(kind)
+            if harness.does_without_descriptors():
+                no_descriptors(kind)
