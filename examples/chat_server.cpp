@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr const char* usage =
-    R"(Usage: chat_server --port N [--host A] [--when-slow drop|skip] [--drain SECONDS]
+    R"(Usage: chat_server --port N [--host A] [--when-slow drop|skip] [--drain SECONDS] [--gone SECONDS]
 
 A chat for telnet or nc: the first line is your name, every other one goes to all. /who lists the members, /quit
 leaves. Prints "listening on HOST:PORT" once it listens.
@@ -34,6 +34,7 @@ leaves. Prints "listening on HOST:PORT" once it listens.
   --when-slow POLICY   what happens to a member who does not read: drop (it is disconnected, as at first), or
                        skip (it misses lines, and is told how many)
   --drain SECONDS      how long members may take to read the last lines at the end (5)
+  --gone SECONDS       after how long a member that answers nothing at all is taken for gone (60)
   --help               print this, and exit
 
 Ctrl-C (or SIGTERM) says good-bye to all, prints a summary, and exits.

@@ -17,7 +17,7 @@ using namespace levada;
 namespace {
 
 constexpr const char* usage =
-    R"(Usage: echo_server --port N [--host A] [--drain SECONDS]
+    R"(Usage: echo_server --port N [--host A] [--drain SECONDS] [--gone SECONDS]
 
 Listens for TCP connections and sends every one of them back what it sends. Prints "listening on HOST:PORT" once
 it does.
@@ -25,6 +25,7 @@ it does.
   --port N         where to listen; 0 lets the system choose
   --host A         an IPv4 or IPv6 address (127.0.0.1)
   --drain SECONDS  how long writes that have begun may take at the end (5)
+  --gone SECONDS   after how long a client that answers nothing at all is taken for gone (60)
   --help           print this, and exit
 
 Ctrl-C (or SIGTERM) drains: it accepts no more, lets every connection finish what is being written, cuts off

@@ -33,7 +33,8 @@ using http::request;
 namespace {
 
 constexpr const char* usage =
-    R"(Usage: http_server --root DIR --port N [--host A] [--drain SECONDS] [--header-timeout SECONDS]
+    R"(Usage: http_server --root DIR --port N [--host A] [--drain SECONDS] [--gone SECONDS]
+                   [--header-timeout SECONDS]
 
 Serves the files below DIR by HTTP/1.1; a directory by its index.html. GET /api/status answers JSON. Prints
 "listening on HOST:PORT" once it listens.
@@ -42,6 +43,7 @@ Serves the files below DIR by HTTP/1.1; a directory by its index.html. GET /api/
   --port N                  where to listen; 0 lets the system choose
   --host A                  an IPv4 or IPv6 address (127.0.0.1)
   --drain SECONDS           how long requests that have begun may take at the end (5)
+  --gone SECONDS            after how long a client that answers nothing at all is taken for gone (60)
   --header-timeout SECONDS  how long a client may take to send a request (10)
   --help                    print this, and exit
 

@@ -31,7 +31,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr const char* usage =
-    R"(Usage: kv_server --port N [--host A] [--shards N] [--drain SECONDS]
+    R"(Usage: kv_server --port N [--host A] [--shards N] [--drain SECONDS] [--gone SECONDS]
 
 Keeps keys and values in memory, for clients of Redis: PING ECHO GET SET (EX PX NX XX) DEL EXISTS INCR EXPIRE TTL
 MGET MSET INFO SUBSCRIBE UNSUBSCRIBE PUBLISH QUIT. Prints "listening on HOST:PORT" once it listens.
@@ -40,6 +40,7 @@ MGET MSET INFO SUBSCRIBE UNSUBSCRIBE PUBLISH QUIT. Prints "listening on HOST:POR
   --host A         an IPv4 or IPv6 address (127.0.0.1)
   --shards N       tasks that share the keys, 1 to 64 (1)
   --drain SECONDS  how long commands that have begun may take at the end (5)
+  --gone SECONDS   after how long a client that answers nothing at all is taken for gone (60)
   --help           print this, and exit
 
 Ctrl-C (or SIGTERM) drains: it accepts no more, answers what has been read, prints a summary, and exits.

@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr const char* usage =
-    R"(Usage: port_forward --to HOST:PORT --port N [--host A] [--drain SECONDS]
+    R"(Usage: port_forward --to HOST:PORT --port N [--host A] [--drain SECONDS] [--gone SECONDS]
 
 Forwards every connection to HOST:PORT. Prints "listening on HOST:PORT" once it listens.
 
@@ -30,6 +30,7 @@ Forwards every connection to HOST:PORT. Prints "listening on HOST:PORT" once it 
   --port N         where to listen; 0 lets the system choose
   --host A         an IPv4 or IPv6 address (127.0.0.1)
   --drain SECONDS  how long connections may go on at the end (5)
+  --gone SECONDS   after how long a side that answers nothing at all is taken for gone (60)
   --help           print this, and exit
 
 Ctrl-C (or SIGTERM) drains: it accepts no more, lets the connections end, cuts off those that take too long,
@@ -55,13 +56,15 @@ task<> copy(tcp_stream& from, tcp_stream& to, std::atomic<std::uint64_t>& bytes)
     co_await or_throw(to.shutdown_write());
 }
 
-task<> forward(tcp_stream client, std::string where, std::atomic<std::uint64_t>& bytes) {
+task<> forward(tcp_stream client, std::string where, std::chrono::seconds gone_after,
+               std::atomic<std::uint64_t>& bytes) {
     auto target = co_await with_timeout(connect_limit, tcp_stream::connect, where);
     if (!target) {
         std::fprintf(stderr, "port_forward: cannot connect to %s: %s\n", where.c_str(),
                      target.error().message().c_str());
         co_return;
     }
+    server::notice_if_gone(target->native_handle(), gone_after);
     try {
         co_await with_group([&](task_group& g) -> task<> {
             g.go(copy, std::ref(client), std::ref(*target), std::ref(bytes));
@@ -78,7 +81,7 @@ task<int> serve(server::settings set, std::string where) {
     if (!listener) co_return 1;
     std::atomic<std::uint64_t> bytes = 0; // sessions run on all cores
     auto serve_one = [&](tcp_stream client, cancel_token) {
-        return forward(std::move(client), where, bytes);
+        return forward(std::move(client), where, set.gone_after, bytes);
     };
     const server::outcome end = co_await server::serve(set, std::move(*listener), signals, serve_one);
     std::printf("forwarded %llu connections, %llu bytes, cut off %zu\n",

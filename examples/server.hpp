@@ -3,7 +3,11 @@
 // What the example servers share: options, listening, a task for each connection, and an orderly end.
 
 #include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -29,6 +33,7 @@ struct settings {
     std::string host = "127.0.0.1";
     std::optional<unsigned> port;
     std::chrono::seconds drain = 5s;
+    std::chrono::seconds gone_after = 60s;
 
     [[nodiscard]] std::string address() const {
         const bool ipv6 = host.find(':') != std::string::npos;
@@ -43,7 +48,7 @@ inline std::optional<unsigned> number(std::string_view text, unsigned most) {
     return value;
 }
 
-/// An option besides --host, --port, --drain and --help.
+/// An option besides --host, --port, --drain, --gone and --help.
 struct extra_option {
     const char* name;
     const char* takes; // in words
@@ -64,6 +69,7 @@ inline std::optional<int> read_options(settings& set, int argc, char** argv, con
     std::vector<option> options{{"port", required_argument, nullptr, 'p'},
                                 {"host", required_argument, nullptr, 'a'},
                                 {"drain", required_argument, nullptr, 'd'},
+                                {"gone", required_argument, nullptr, 'g'},
                                 {"help", no_argument, nullptr, 'h'}};
     for (std::size_t i = 0; i < extras.size(); ++i)
         options.push_back({extras[i].name, required_argument, nullptr, first_extra + static_cast<int>(i)});
@@ -80,6 +86,11 @@ inline std::optional<int> read_options(settings& set, int argc, char** argv, con
             case 'd':
                 if (const auto n = number(optarg, 3600)) set.drain = std::chrono::seconds(*n);
                 else return takes("drain", "a number of seconds from 0 to 3600");
+                break;
+            case 'g':
+                if (const auto n = number(optarg, 3600); n && *n >= 2)
+                    set.gone_after = std::chrono::seconds(*n);
+                else return takes("gone", "a number of seconds from 2 to 3600");
                 break;
             case 'h': std::fputs(usage, stdout); return 0;
             case ':': return refuse(given + " needs a value after it");
@@ -98,6 +109,22 @@ inline std::optional<int> read_options(settings& set, int argc, char** argv, con
     return {};
 }
 
+/// A peer whose machine or network has gone says nothing, ever. Has TCP ask one that is silent for half of
+/// this time, and break the connection if there is no answer within the other half. (One to whom something is
+/// on its way meanwhile is given up by TCP itself, after some 15 minutes.) A listener's connections have this
+/// from it.
+inline void notice_if_gone(int socket, std::chrono::seconds after) noexcept {
+    const int all = static_cast<int>(after.count());
+    const int silent = all / 2, between = std::max(1, all / 6), questions = (all - silent) / between;
+    const auto have = [socket](int level, int name, int value) { // which fails on no TCP socket
+        static_cast<void>(::setsockopt(socket, level, name, &value, sizeof(value)));
+    };
+    have(SOL_SOCKET, SO_KEEPALIVE, 1);
+    have(IPPROTO_TCP, TCP_KEEPIDLE, silent);
+    have(IPPROTO_TCP, TCP_KEEPINTVL, between);
+    have(IPPROTO_TCP, TCP_KEEPCNT, questions);
+}
+
 /// Listens, and says so on stdout; says why not on stderr.
 inline std::optional<levada::tcp_listener> listen(const settings& set) {
     auto listener = levada::tcp_listener::bind(set.address());
@@ -106,6 +133,7 @@ inline std::optional<levada::tcp_listener> listen(const settings& set) {
                      set.program.c_str(), set.address().c_str(), listener.error().message().c_str());
         return {};
     }
+    notice_if_gone(listener->native_handle(), set.gone_after);
     std::printf("listening on %s\n", listener->local_address().to_string().c_str());
     std::fflush(stdout);
     return std::move(*listener);

@@ -1,5 +1,6 @@
-"""The checks of the servers, all in the same way, with clients that reset, and without descriptors."""
+"""The checks of the servers, all in the same way, with clients that vanish or reset, and without descriptors."""
 
+import array
 import contextlib
 import dataclasses
 import errno
@@ -14,7 +15,7 @@ import struct
 import time
 
 import harness
-from harness import connect, expect, expect_match, server, stop, until
+from harness import connect, expect, expect_match, read_all, read_exactly, server, stop, until
 
 
 @dataclasses.dataclass
@@ -24,6 +25,7 @@ class Kind:
     request: bytes
     answer: bytes  # a pattern
     hello: bytes = b""  # a client begins with it; N is its number
+    answer_to_half: bytes = b""  # to the first half of a hello and a request
     opens: tuple = ()  # a request for which it opens a file; the answers when it cannot, and when it can
     arguments: tuple = ()
     descriptors: int = 1  # for a client
@@ -41,21 +43,22 @@ class Kind:
 
 STATUS, FILE = (b"GET %s HTTP/1.1\r\nHost: here\r\n\r\n" % path for path in (b"/api/status", b"/check.py"))
 KINDS = {
-    "echo_server": Kind(b"hello\n", rb"hello\n"),
+    "echo_server": Kind(b"hello\n", rb"hello\n", answer_to_half=b"hel"),
     "kv_server": Kind(b"*2\r\n$4\r\nECHO\r\n$5\r\nhello\r\n", rb"\$5\r\nhello\r\n"),
     "http_server": Kind(
         STATUS,
         rb"HTTP/1.1 200 .*}\n",
         opens=(FILE, rb"HTTP/1.1 503 .*\n503 Service Unavailable\n", rb"HTTP/1.1 200 .*    main\(\)\n"),
-        arguments=("--root", pathlib.Path(__file__).parent),
+        arguments=("--root", pathlib.Path(__file__).parent, "--header-timeout", 1),
     ),
     "chat_server": Kind(
         b"/who\n",
         rb".*\* here: [^\n]*\n.*",
         hello=b"guestN\n",
+        answer_to_half=b"your name? ",
         arguments=("--when-slow", "skip"),
     ),
-    "port_forward": Kind(b"hello\n", rb"hello\n", descriptors=2),  # to an echo_server
+    "port_forward": Kind(b"hello\n", rb"hello\n", answer_to_half=b"hel", descriptors=2),  # to an echo_server
 }
 
 
@@ -87,6 +90,12 @@ def reset(client):
     client.close()
 
 
+def vanish(client):
+    """From now on it answers nothing, not even by an ACK or RST, as if its cable was out: a filter drops all that comes."""
+    so_attach_filter, drop_all = 26, array.array("B", struct.pack("HBBI", 6, 0, 0, 0))
+    client.setsockopt(socket.SOL_SOCKET, so_attach_filter, struct.pack("HP", 1, drop_all.buffer_info()[0]))
+
+
 def held(process):
     """How many connections, files and pipes it has open. (Of other things its loops may come to have more.)"""
     count = 0
@@ -102,6 +111,44 @@ def summary(clients):
 
 def cpu_seconds(process):
     return time.clock_gettime((~process.pid << 3) | 2)  # the clock that clock_getcpuclockid(3) gives
+
+
+@contextlib.contextmanager
+def clients_that_vanish(kind):
+    """One in the middle of a request, and an idle one. They go; one that is silent, but there, does not."""
+    with kind.running("--gone", 2) as (process, address):
+        with Client(kind, address, 0) as silent:
+            silent.is_served("before others vanish")
+            before = held(process)
+            half = connect(address)
+            words = kind.words(1)
+            half.sendall(words[: len(words) // 2])
+            expect(f"{kind.path}: to half a request", read_exactly(half, len(kind.answer_to_half)), kind.answer_to_half)
+            idle = Client(kind, address, 2)
+            idle.is_served("before it vanishes")
+            expect(f"{kind.path}: what it holds for them", held(process), before + 2 * kind.descriptors)
+            vanish(half)
+            vanish(idle.socket)
+            yield
+            until(f"{kind.path} to let go of those who vanished", lambda: held(process) == before)
+            silent.is_served("after others vanished")
+            reset(half)
+            reset(idle.socket)
+        stop(process, signal.SIGINT, summary(3))
+
+
+@contextlib.contextmanager
+def target_that_vanishes(port_forward):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = "127.0.0.1:%d" % listener.getsockname()[1]
+        with dataclasses.replace(port_forward, arguments=("--to", where)).running("--gone", 2) as (process, address):
+            with connect(address) as client:
+                target, _ = listener.accept()
+                vanish(target)
+                yield
+                expect("a client whose target has vanished", read_all(client), b"")
+                reset(target)
+            stop(process, signal.SIGINT, summary(1))
 
 
 def clients_that_reset(kind):
@@ -164,6 +211,9 @@ def check_peers():
         for kind in kinds:
             if kind.path.endswith("port_forward"):
                 kind.arguments = ("--to", f"{host}:{port}")
+                stack.enter_context(target_that_vanishes(kind))
+        for kind in kinds:
+            stack.enter_context(clients_that_vanish(kind))  # which takes a while
         for kind in kinds:
             clients_that_reset(kind)
             if harness.does_without_descriptors():

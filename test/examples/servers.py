@@ -119,6 +119,7 @@ def check_echo_server():
     refuses(2, r"--port takes a number from 0 to 65535, not '-1'", "--port", "-1")
     refuses(2, r"--port needs a value", "--port")
     refuses(2, r"--drain takes a number of seconds", "--port", "0", "--drain", "soon")
+    refuses(2, r"--gone takes a number of seconds from 2 to 3600, not '1'", "--port", "0", "--gone", "1")
     refuses(2, r"unknown option '--prot'; --help", "--prot", "1")
     refuses(2, r"'80' is no option; --help", "--port", "0", "80")
     refuses(2, r"'here' is no IPv4 or IPv6 address; give one", "--port", "0", "--host", "here")
