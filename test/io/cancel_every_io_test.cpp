@@ -4,7 +4,7 @@
 //
 // The scenes of test/core are the rest of the table: everything that needs no kernel.
 
-#include "support.hpp"
+#include "on_the_loop.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -26,14 +26,12 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::descriptors;
 using test_support::holds;
+using test_support::listen_here;
 namespace fs = std::filesystem;
 
 namespace {
-
-long descriptors() {
-    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
-}
 
 class scene {
 public:
@@ -54,12 +52,6 @@ protected:
 private:
     mutable bool completed_ = false;
 };
-
-tcp_listener listen_here(const tcp_listen_options& options = {}) {
-    auto l = tcp_listener::bind("127.0.0.1:0", options);
-    REQUIRE(l);
-    return std::move(*l);
-}
 
 /// A connection within this process.
 class connection : public scene {

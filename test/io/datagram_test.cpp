@@ -1,4 +1,4 @@
-#include "support.hpp"
+#include "on_the_loop.hpp"
 
 #include <dlfcn.h>
 #include <netdb.h>
@@ -21,14 +21,10 @@
 using namespace levada;
 using namespace std::chrono_literals;
 using test_support::holds;
+using test_support::on_the_loop;
 namespace fs = std::filesystem;
 
 namespace {
-
-template <class F>
-void on_the_loop(const F& f) {
-    CHECK(levada::run(f) == 0);
-}
 
 std::string path_of(std::string_view name) {
     return (fs::temp_directory_path() / ("levada_" + std::to_string(::getpid()) + std::string(name)))

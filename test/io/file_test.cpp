@@ -1,4 +1,4 @@
-#include "support.hpp"
+#include "on_the_loop.hpp"
 
 #include <levada/cancel/source.hpp>
 #include <levada/core/scope.hpp>
@@ -25,7 +25,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::descriptors;
 using test_support::holds;
+using test_support::on_the_loop;
 namespace fs = std::filesystem;
 
 namespace {
@@ -67,10 +69,6 @@ public:
     not_root& operator=(const not_root&) = delete;
 };
 
-long descriptors() {
-    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
-}
-
 void put(const std::string& path, const std::string& bytes) { std::ofstream(path) << bytes; }
 std::string get(const std::string& path) {
     std::ostringstream out;
@@ -82,15 +80,6 @@ std::string pattern(std::size_t n) {
     std::string s(n, '\0');
     for (std::size_t i = 0; i < n; ++i) s[i] = static_cast<char>('a' + (i * 31 + i / 257) % 26);
     return s;
-}
-
-template <class F>
-void on_the_loop(const F& f) {
-    const std::size_t frames = frame_pool::live();
-    const long open = descriptors();
-    CHECK(levada::run(f) == 0);
-    CHECK(frame_pool::live() == frames);
-    CHECK(descriptors() == open);
 }
 
 } // namespace

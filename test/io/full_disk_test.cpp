@@ -1,6 +1,6 @@
 // A file system that is full: a tmpfs that is mounted nowhere, so that it goes with its descriptor.
 
-#include "support.hpp"
+#include "on_the_loop.hpp"
 
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -21,6 +21,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 using namespace levada;
+using test_support::descriptors;
 using test_support::holds;
 namespace fs = std::filesystem;
 
@@ -58,10 +59,6 @@ public:
 private:
     int root_ = -1;
 };
-
-long descriptors() {
-    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
-}
 
 std::string get(const std::string& path) {
     std::ostringstream out;

@@ -1,6 +1,6 @@
 // Pipes, standard streams, children, watches, and what is done to paths.
 
-#include "support.hpp"
+#include "on_the_loop.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +21,7 @@
 using namespace levada;
 using namespace std::chrono_literals;
 using test_support::holds;
+using test_support::on_the_loop;
 namespace fs = std::filesystem;
 
 namespace {
@@ -38,17 +39,6 @@ public:
     [[nodiscard]] std::string operator/(const char* name) const { return (path / name).string(); }
     fs::path path;
 };
-
-long descriptors() {
-    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
-}
-
-template <class F>
-void on_the_loop(const F& f) {
-    const long before = descriptors();
-    CHECK(levada::run(f) == 0);
-    CHECK(descriptors() == before);
-}
 
 task<std::string> read_all(byte_stream& from) {
     std::string out;

@@ -1,4 +1,4 @@
-#include "support.hpp"
+#include "on_the_loop.hpp"
 
 #include <levada/cancel/source.hpp>
 #include <levada/core/scope.hpp>
@@ -23,7 +23,11 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::descriptors;
 using test_support::holds;
+using test_support::listen_here;
+using test_support::on_the_loop;
+using test_support::send_now;
 namespace fs = std::filesystem;
 
 namespace {
@@ -36,12 +40,6 @@ public:
     tcp_stream far;
 };
 
-tcp_listener listen_here(const tcp_listen_options& options = {}) {
-    auto l = tcp_listener::bind("127.0.0.1:0", options);
-    REQUIRE(l);
-    return std::move(*l);
-}
-
 task<wires> connected() {
     tcp_listener l = listen_here();
     auto h = spawn(tcp_stream::connect, l.local_address().to_string());
@@ -50,26 +48,6 @@ task<wires> connected() {
     REQUIRE(near);
     REQUIRE(far);
     co_return wires(std::move(*near), std::move(*far));
-}
-
-long descriptors() {
-    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
-}
-
-template <class F>
-void on_the_loop(const F& f) {
-    const std::size_t frames = frame_pool::live();
-    const long open = descriptors();
-    CHECK(levada::run(f) == 0);
-    CHECK(frame_pool::live() == frames);
-    CHECK(descriptors() == open);
-}
-
-/// Sends at once, behind the library's back.
-void send_now(const tcp_stream& s, const std::string& bytes) {
-    if (::send(s.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL) !=
-        static_cast<::ssize_t>(bytes.size()))
-        std::abort();
 }
 
 task<> read_once(tcp_stream& s, std::string& got) {

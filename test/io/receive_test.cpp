@@ -1,0 +1,429 @@
+// Streams that receive by multishot: what the kernel brings by itself has to reach whoever asks, whole and in
+// order, through cancels, limits, and the ends of streams and loops.
+
+#include "on_the_loop.hpp"
+
+#include <levada/cancel/source.hpp>
+#include <levada/core/scope.hpp>
+#include <levada/core/spawn.hpp>
+#include <levada/core/this_task.hpp>
+#include <levada/core/with_group.hpp>
+#include <levada/debug/dump.hpp>
+#include <levada/io/byte_pipe.hpp>
+#include <levada/io/tcp.hpp>
+#include <levada/io/unix.hpp>
+#include <levada/runtime/event_loop.hpp>
+#include <levada/runtime/guest_ring.hpp>
+#include <levada/runtime/runtime.hpp>
+#include <levada/sync/channel.hpp>
+#include <levada/sync/select.hpp>
+#include <levada/sync/timer.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <sys/single_threaded.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstdlib>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+using namespace levada;
+using namespace std::chrono_literals;
+using test_support::run_to_death;
+using test_support::send_now;
+using test_support::until_parked;
+
+namespace {
+
+std::string pattern(std::size_t n) {
+    std::string s(n, '\0');
+    for (std::size_t i = 0; i < n; ++i) s[i] = static_cast<char>('a' + (i * 31 + i / 257) % 26);
+    return s;
+}
+
+std::pair<unix_stream, unix_stream> pair_of_streams() {
+    auto both = unix_stream::pair();
+    REQUIRE(both);
+    return std::move(*both);
+}
+
+template <class Stream>
+task<std::string> receive_to_end(Stream& s) {
+    std::string all;
+    while (auto piece = co_await s.receive()) all += piece->text();
+    co_return all;
+}
+
+template <class Stream>
+task<std::string> receive_exactly(Stream& s, std::size_t n) {
+    std::string all;
+    while (all.size() < n) {
+        auto piece = co_await s.receive();
+        REQUIRE(piece);
+        all += piece->text();
+    }
+    co_return all;
+}
+
+} // namespace
+
+IO_TASK("what is received arrives whole and in order, up to the end of the stream") {
+    auto ends = pair_of_streams();
+    auto reader = spawn([&]() -> task<std::string> { co_return co_await receive_to_end(ends.second); });
+    std::string sent;
+    for (std::size_t n = 1; n < 60'000; n = n * 3 + 1) {
+        const std::string piece = pattern(n);
+        auto written = co_await ends.first.write_all(piece);
+        REQUIRE(written);
+        sent += piece;
+    }
+    const auto closed = co_await ends.first.close();
+    REQUIRE(closed);
+    auto got = co_await reader.join();
+    CHECK(got == sent);
+    auto again = co_await ends.second.receive();
+    CHECK((!again && again.error() == errc::closed)); // it goes on being the end
+}
+
+IO_TASK("a receive that loses its select, or is cancelled, leaves the bytes for the next") {
+    auto ends = pair_of_streams();
+    channel<int> other(1);
+    std::string sent, got;
+    for (int i = 0; i < 300; ++i) {
+        auto reader = spawn([&]() -> task<> {
+            auto s = co_await select(ends.second.receive(), other.recv());
+            if (s.index() == 0) {
+                REQUIRE(s.get<0>());
+                got += s.get<0>()->text();
+            }
+        });
+        for (int turns = i % 5; turns > 0; --turns) co_await this_task::yield();
+        sent += static_cast<char>('a' + i % 26);
+        send_now(ends.first, std::string_view(sent).substr(sent.size() - 1));
+        if (i % 3 == 0) std::ignore = other.try_send(1);
+        for (int turns = i % 7; turns > 0; --turns) co_await this_task::yield();
+        if (i % 2 == 0) reader.cancel();
+        auto limited = co_await with_timeout(0ms, ends.second.receive());
+        if (limited) got += limited->text();
+        static_cast<void>(co_await reader.join());
+        std::ignore = other.try_recv();
+    }
+    got += co_await receive_exactly(ends.second, sent.size() - got.size());
+    CHECK(got == sent);
+}
+
+IO_TASK("a peer that sends and sends to a stream that nobody reads has to wait, and nothing is lost") {
+    auto ends = pair_of_streams();
+    const std::string much = pattern(8 << 20);
+    auto first = spawn([&]() -> task<result<io_buffer>> { co_return co_await ends.second.receive(); });
+    co_await until_parked(first);
+    auto writer = spawn([&]() -> task<> {
+        auto written = co_await ends.first.write_all(much);
+        REQUIRE(written);
+        ends.first = pair_of_streams().first; // closes it
+    });
+    auto piece = co_await first.join();
+    REQUIRE(piece);
+    std::string got(piece->text());
+    // Far more turns than the kernel needs to bring all that it will.
+    for (int i = 0; i < 20'000; ++i) co_await this_task::yield();
+    CHECK(test_support::is_parked(writer));
+    got += co_await receive_to_end(ends.second);
+    CHECK(got == much);
+    static_cast<void>(co_await writer.join());
+}
+
+IO_TASK("who keeps more buffers than the kernel's pool has goes on receiving") {
+    auto ends = pair_of_streams();
+    std::vector<io_buffer> kept;
+    std::string sent, got;
+    for (int i = 0; i < 1'300; ++i) {
+        const auto letter = static_cast<char>('a' + i % 26);
+        sent += letter;
+        send_now(ends.first, std::string_view(&letter, 1));
+        auto piece = co_await ends.second.receive();
+        REQUIRE(piece);
+        CHECK(piece->size() == 1);
+        kept.push_back(std::move(*piece));
+    }
+    for (const io_buffer& b : kept) got += b.text();
+    CHECK(got == sent);
+    kept.clear();
+    send_now(ends.first, "after");
+    const std::string after = co_await receive_exactly(ends.second, 5);
+    CHECK(after == "after");
+}
+
+IO_TASK("a read takes what was received and not taken, and is refused while the kernel receives by itself") {
+    auto ends = pair_of_streams();
+    send_now(ends.first, "one");
+    auto piece = co_await ends.second.receive();
+    REQUIRE(piece);
+    CHECK(piece->text() == "one");
+    std::array<char, 2> small{};
+    auto refused = co_await ends.second.read(small);
+    CHECK((!refused && refused.error() == std::errc::device_or_resource_busy));
+    send_now(ends.first, "twos");
+    // A receive that loses has the kernel's bytes brought.
+    for (bool there = false; !there;) {
+        auto n = co_await ends.second.read(small);
+        there = n.has_value();
+        if (n) CHECK(std::string_view(small.data(), *n) == "tw");
+        else co_await this_task::yield();
+    }
+    auto rest = co_await ends.second.receive();
+    REQUIRE(rest);
+    CHECK(rest->text() == "os");
+    ends.first = pair_of_streams().first;
+    auto end = co_await ends.second.receive();
+    CHECK((!end && end.error() == errc::closed));
+    auto n = co_await ends.second.read(small);
+    CHECK(test_support::holds(n, 0u)); // the end is no longer the receiver's
+}
+
+IO_TASK("a receive begins with what a losing read has kept") {
+    auto ends = pair_of_streams();
+    std::array<char, 8> buffer{};
+    std::string got, sent;
+    for (int i = 0; i < 50; ++i) {
+        auto reader = spawn([&]() -> task<> {
+            auto n = co_await ends.second.read(buffer);
+            REQUIRE(n);
+            got.append(buffer.data(), *n);
+        });
+        for (int turns = i % 4; turns > 0; --turns) co_await this_task::yield();
+        sent += static_cast<char>('a' + i % 26);
+        send_now(ends.first, std::string_view(sent).substr(sent.size() - 1));
+        for (int turns = i % 3; turns > 0; --turns) co_await this_task::yield();
+        reader.cancel();
+        static_cast<void>(co_await reader.join());
+    }
+    got += co_await receive_exactly(ends.second, sent.size() - got.size());
+    CHECK(got == sent);
+}
+
+IO_TASK("a pipe receives too, once a call") {
+    auto made = byte_pipe::open();
+    REQUIRE(made);
+    auto reader = spawn([&]() -> task<std::string> { co_return co_await receive_to_end(made->reader); });
+    for (int i = 0; i < 10; ++i) {
+        auto written = co_await made->writer.write_all("ten bytes.");
+        REQUIRE(written);
+    }
+    const auto closed = co_await made->writer.close();
+    REQUIRE(closed);
+    auto got = co_await reader.join();
+    REQUIRE(got);
+    CHECK(got->size() == 100);
+}
+
+IO_TASK("a reset is told once, by the receive that meets it") {
+    auto l = tcp_listener::bind("127.0.0.1:0");
+    REQUIRE(l);
+    auto h = spawn(tcp_stream::connect, l->local_address().to_string());
+    auto far = co_await l->accept();
+    auto near = co_await h.join();
+    REQUIRE((far && near));
+    auto reader = spawn([&]() -> task<result<io_buffer>> { co_return co_await far->receive(); });
+    co_await until_parked(reader);
+    const linger at_once{1, 0};
+    ::setsockopt(near->native_handle(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    const auto closed = co_await near->close();
+    REQUIRE(closed);
+    auto got = co_await reader.join();
+    CHECK((!got && got.error() == std::errc::connection_reset));
+    auto after = co_await far->receive();
+    CHECK((!after && after.error() == errc::closed));
+}
+
+IO_TASK("a stream that is closed with the kernel still receiving ends for its peer") {
+    for (int way = 0; way < 3; ++way) {
+        auto ends = pair_of_streams();
+        std::optional<unix_stream> mine(std::move(ends.second));
+        auto reader = spawn([&]() -> task<> { static_cast<void>(co_await mine->receive()); });
+        co_await until_parked(reader);
+        reader.cancel();
+        static_cast<void>(co_await reader.join());
+        if (way == 1) send_now(ends.first, "unread");
+        if (way == 2) {
+            const auto closed = co_await mine->close();
+            CHECK(closed);
+        }
+        mine.reset();
+        auto end = co_await ends.first.receive();
+        CHECK(!end); // closed, or reset where something was unread
+    }
+}
+
+TEST_CASE("buffers outlive their stream and their loop, and go back on any thread") {
+    std::vector<io_buffer> kept;
+    {
+        event_loop loop;
+        loop.go([&]() -> task<> {
+            auto ends = pair_of_streams();
+            for (int i = 0; i < 40; ++i) {
+                send_now(ends.first, "x");
+                auto piece = co_await ends.second.receive();
+                REQUIRE(piece);
+                if (i % 2 == 0) kept.push_back(std::move(*piece));
+            }
+        });
+        loop.run();
+        std::thread([&] { kept.erase(kept.begin(), kept.begin() + 5); }).join();
+    }
+    for (const io_buffer& b : kept) CHECK(b.text() == "x");
+    std::thread([&] { kept.erase(kept.begin(), kept.begin() + 5); }).join();
+    CHECK(kept.size() == 10);
+}
+
+TEST_CASE("a stream goes from a loop that ends to another, with what it had received") {
+    auto ends = pair_of_streams();
+    std::string got;
+    for (int i = 0; i < 5; ++i) {
+        event_loop loop;
+        loop.go([&]() -> task<> {
+            send_now(ends.first, "ab");
+            auto piece = co_await ends.second.receive();
+            REQUIRE(piece);
+            got += piece->text();
+            send_now(ends.first, "c"); // nobody waits for it on this loop
+            for (int turns = 0; turns < i; ++turns) co_await this_task::yield();
+        });
+        loop.run();
+    }
+    event_loop loop;
+    loop.go([&]() -> task<> { got += co_await receive_exactly(ends.second, 15 - got.size()); });
+    loop.run();
+    CHECK(got == "abcabcabcabcabc");
+}
+
+TEST_CASE("a receive whose loop ends under it is told, and may ask again") {
+    auto ends = pair_of_streams();
+    event_loop waiting;
+    std::optional<event_loop> receiving(std::in_place);
+    receiving->go([&]() -> task<> {
+        send_now(ends.first, "1");
+        auto piece = co_await ends.second.receive();
+        REQUIRE(piece);
+    });
+    while (receiving->in_flight() != 0 || receiving->poll()) {
+    }
+    std::string got;
+    bool told = false;
+    waiting.go([&]() -> task<> {
+        auto cut = co_await ends.second.receive();
+        told = !cut && cut.error() == std::errc::operation_canceled;
+        got = co_await receive_exactly(ends.second, 5);
+    });
+    while (waiting.poll()) {
+    }
+    CHECK(waiting.in_flight() == 1);
+    receiving.reset();
+    while (waiting.poll()) {
+    }
+    CHECK(told);
+    send_now(ends.first, "again");
+    waiting.run();
+    CHECK(got == "again");
+    CHECK(waiting.in_flight() == 0);
+}
+
+TEST_CASE("streams that receive on one loop are read, and closed, on others") {
+    const test_support::with_loops any;
+    runtime rt({.loops = 4});
+    const int code = rt.run([]() -> task<int> {
+        constexpr int streams = 16, pieces = 200;
+        channel<int> wrong = channel<int>::unbounded();
+        co_await with_group([&](task_group& g) -> task<> {
+            for (int i = 0; i < streams; ++i)
+                g.go([&wrong]() -> task<> {
+                    auto both = unix_stream::pair();
+                    if (!both) {
+                        std::ignore = wrong.try_send(1);
+                        co_return;
+                    }
+                    unix_stream far = std::move(both->second);
+                    co_await with_group([&](task_group& inner) -> task<> {
+                        inner.go([&both]() -> task<> {
+                            for (int n = 0; n < pieces; ++n) {
+                                std::ignore = co_await both->first.write_all("0123456789");
+                                if (n % 16 == 0) co_await this_task::yield();
+                            }
+                        });
+                        std::size_t n = 0;
+                        while (n < 10 * pieces) {
+                            // Work that is worth another thread, so that tasks move.
+                            for (volatile int spin = 0; spin < 2000;) spin = spin + 1;
+                            auto piece = co_await far.receive();
+                            if (!piece) break;
+                            n += piece->size();
+                        }
+                        if (n != 10 * pieces) std::ignore = wrong.try_send(2);
+                    });
+                });
+            co_return;
+        });
+        co_return static_cast<int>(wrong.size());
+    });
+    CHECK(code == 0);
+}
+
+TEST_CASE("a stream that only the kernel reads hides no deadlock, and one that a task reads is none") {
+    const auto d = run_to_death([] {
+        __libc_single_threaded = 1; // earlier tests had threads, this process has none
+        static_cast<void>(levada::run([]() -> task<> {
+            auto ends = pair_of_streams();
+            send_now(ends.first, "x");
+            auto piece = co_await ends.second.receive(); // from now on the kernel has it
+            channel<int> never;
+            std::ignore = co_await never.recv();
+        }));
+    });
+    CHECK(d.says("all tasks are asleep"));
+
+    const int code = levada::run([]() -> task<> {
+        auto ends = pair_of_streams();
+        std::optional<std::thread> peer;
+        auto reader =
+            spawn([&]() -> task<std::string> { co_return co_await receive_exactly(ends.second, 1); });
+        co_await until_parked(reader);
+        peer.emplace([&] { send_now(ends.first, "x"); });
+        auto got = co_await reader.join();
+        peer->join();
+        CHECK(got == "x");
+    });
+    CHECK(code == 0);
+}
+
+TEST_CASE("a stream that is destroyed while a task receives from it says so") {
+    const auto d = run_to_death([] {
+        static_cast<void>(levada::run([]() -> task<> {
+            auto ends = pair_of_streams();
+            std::optional<unix_stream> mine(std::move(ends.second));
+            auto reader = spawn([&]() -> task<> { static_cast<void>(co_await mine->receive()); });
+            co_await until_parked(reader);
+            mine.reset();
+        }));
+    });
+    CHECK(d.aborted);
+    CHECK(d.says("was destroyed while a task waits for it"));
+}
+
+TEST_CASE("a task that waits for a receive says what it waits for") {
+    event_loop loop;
+    auto ends = pair_of_streams();
+    loop.go([&]() -> task<> { static_cast<void>(co_await ends.second.receive()); });
+    while (loop.poll()) {
+    }
+    std::ostringstream out;
+    CHECK(debug::dump_tasks(out) == 1);
+    CHECK(out.str().find("receive from a stream") != std::string::npos);
+    send_now(ends.first, "x");
+    loop.run();
+}
