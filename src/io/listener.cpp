@@ -12,7 +12,8 @@ void connect_op::prepare(io_uring_sqe& sqe) noexcept {
 }
 
 void acceptor::prepare(io_uring_sqe& sqe) noexcept {
-    if (multishot_) io_uring_prep_multishot_accept(&sqe, fd_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (is_abandoned()) io_uring_prep_nop(&sqe); // its descriptor may be another's by now
+    else if (multishot_) io_uring_prep_multishot_accept(&sqe, fd_, nullptr, nullptr, SOCK_CLOEXEC);
     else io_uring_prep_accept(&sqe, fd_, nullptr, nullptr, SOCK_CLOEXEC);
 }
 
@@ -23,23 +24,13 @@ acceptor::next acceptor::arrived(int answer, unsigned) noexcept {
     }
     // A connection that was reset before it was accepted is nobody's error.
     if (interrupted(answer) || answer == -ECONNABORTED) return next::again;
-    if (answer == -ECANCELED) return next::more; // we asked for it
+    if (answer == -ECANCELED) return next::more;           // we asked for it
+    if (answer < 0 && !is_waited_for()) return next::over; // who asks next is told what holds then
     accepted got;
     if (answer >= 0) got.connection = descriptor(answer);
     else got.failure = answer;
     bring(std::move(got));
-    return answer >= 0 ? next::more : next::over;
-}
-
-void acceptor::cut_off() noexcept {
-    accepted got;
-    got.failure = -ECANCELED;
-    bring(std::move(got));
-}
-
-listener_state::~listener_state() {
-    // Closing it would not end the kernel's accept, which would keep the address until it is given up.
-    if (accepting->is_armed()) ::shutdown(fd.get(), SHUT_RDWR);
+    return answer >= 0 && ahead_ ? next::more : next::over;
 }
 
 result<descriptor> listen_on(descriptor socket, const socket_address& address, int backlog) {

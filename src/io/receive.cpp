@@ -23,6 +23,7 @@ namespace detail {
 receiver::~receiver() { ::operator delete(own_); }
 
 void receiver::prepare(io_uring_sqe& sqe) noexcept {
+    if (is_abandoned()) return io_uring_prep_nop(&sqe); // its descriptor may be another's by now
     one_shot_ = !multishot_ || std::exchange(own_next_, false) || !on().buffers();
     if (!one_shot_) {
         io_uring_prep_recv_multishot(&sqe, fd_, nullptr, 0, 0);
@@ -37,6 +38,7 @@ void receiver::prepare(io_uring_sqe& sqe) noexcept {
 }
 
 receiver::next receiver::arrived(int answer, unsigned flags) noexcept {
+    if (answer == -ECANCELED) return next::more; // we asked for it
     received r;
     r.answer = answer;
     if ((flags & IORING_CQE_F_BUFFER) != 0) {
@@ -55,16 +57,10 @@ receiver::next receiver::arrived(int answer, unsigned flags) noexcept {
         return next::again;
     }
     if (interrupted(r.answer)) return next::again;
-    if (r.answer == -ECANCELED) return next::more; // we asked for it
-    const bool over = r.answer <= 0;
+    // Who cannot take it all at once takes what is asked for.
+    const bool over = r.answer <= 0 || (one_shot_ && (!multishot_ || !on().buffers()));
     bring(std::move(r));
     return over ? next::over : next::more;
-}
-
-void receiver::cut_off() noexcept {
-    received r;
-    r.answer = -ECANCELED;
-    bring(std::move(r));
 }
 
 void receiver::bring_kept(std::span<const std::byte> bytes) {

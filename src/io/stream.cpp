@@ -27,6 +27,7 @@ std::optional<std::size_t> stream_state::take_kept(std::span<std::byte> to) {
     if (kept.empty() && receiving) {
         received r;
         if (receiving->try_take(r)) {
+            if (r.answer == 0) return std::size_t(0);
             if (r.answer < 0) kept_error = r.answer;
             kept.assign(r.bytes.bytes().begin(), r.bytes.bytes().end());
         }
@@ -48,7 +49,7 @@ int stream_state::take_failure() noexcept {
 }
 
 receiver& stream_state::receive() {
-    if (!receiving) receiving.reset(new receiver(fd.get(), socket));
+    if (!receiving) receiving = new receiver(fd.get(), socket);
     if (kept_error != 0) receiving->bring_failure(std::exchange(kept_error, 0));
     if (!kept.empty()) {
         receiving->bring_kept(std::span(kept).subspan(kept_read));

@@ -5,13 +5,16 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 
 #include <levada/io/resolve.hpp>
 
 namespace levada {
 
 using detail::last_error;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -21,6 +24,21 @@ detail::descriptor new_socket(int family) noexcept {
     const int on = 1;
     if (fd) (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return fd;
+}
+
+result<void> keep_alive(int socket, std::chrono::seconds gone_after) noexcept {
+    constexpr auto longest = 32'767s * 2; // that the system takes
+    if (gone_after < 2s || gone_after > longest)
+        return fail(std::make_error_code(std::errc::invalid_argument));
+    const int all = static_cast<int>(gone_after.count());
+    const int silent = all / 2, between = std::max(1, all / 6), questions = (all - silent) / between;
+    const auto have = [socket](int level, int name, int value) {
+        return ::setsockopt(socket, level, name, &value, sizeof(value)) == 0;
+    };
+    if (have(IPPROTO_TCP, TCP_KEEPIDLE, silent) && have(IPPROTO_TCP, TCP_KEEPINTVL, between) &&
+        have(IPPROTO_TCP, TCP_KEEPCNT, questions) && have(SOL_SOCKET, SO_KEEPALIVE, 1))
+        return {};
+    return last_error();
 }
 
 task<result<tcp_stream>> connect_to(socket_address to) {
@@ -78,8 +96,12 @@ result<void> tcp_stream::set_keep_alive(bool on) noexcept {
     return {};
 }
 
-tcp_listener::tcp_listener(detail::descriptor fd, const socket_address& address)
-    : state_(std::make_unique<detail::listener_state>(std::move(fd))), address_(address) {}
+result<void> tcp_stream::set_keep_alive(std::chrono::seconds gone_after) noexcept {
+    return keep_alive(native_handle(), gone_after);
+}
+
+tcp_listener::tcp_listener(detail::descriptor fd, const socket_address& address, bool ahead)
+    : state_(std::make_unique<detail::listener_state>(std::move(fd), ahead)), address_(address) {}
 
 result<tcp_listener> tcp_listener::bind(std::string_view text, const tcp_listen_options& options) {
     auto address = socket_address::parse(text);
@@ -91,11 +113,13 @@ result<tcp_listener> tcp_listener::bind(std::string_view text, const tcp_listen_
         return last_error();
     if (options.reuse_port && ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
         return last_error();
+    if (options.keep_alive != 0s)
+        if (auto kept = keep_alive(fd.get(), options.keep_alive); !kept) return fail(kept.error());
     auto listening = detail::listen_on(std::move(fd), *address, options.backlog);
     if (!listening) return fail(listening.error());
     socket_address bound;
     if (::getsockname(listening->get(), bound.data(), bound.size_to_fill()) < 0) return last_error();
-    return tcp_listener(std::move(*listening), bound);
+    return tcp_listener(std::move(*listening), bound, options.accept_ahead);
 }
 
 } // namespace levada

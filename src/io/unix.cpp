@@ -127,7 +127,7 @@ result<std::pair<unix_stream, unix_stream>> unix_stream::pair() {
 
 unix_listener::unix_listener(detail::descriptor fd, const socket_address& address, detail::socket_file file)
     : file_(std::move(file)),
-      state_(std::make_unique<detail::listener_state>(std::move(fd))),
+      state_(std::make_unique<detail::listener_state>(std::move(fd), true)),
       address_(address) {}
 
 result<unix_listener> unix_listener::bind(std::string_view path, int backlog) {

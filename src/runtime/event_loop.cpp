@@ -93,8 +93,7 @@ event_loop::~event_loop() {
     // On another thread the ring may not be used; closing it ends the poll, which has no memory of ours.
     if (entered_ && here) {
         const detail::enter_executor entered(*this);
-        ring_->end_multishots();
-        while (take_inbox() || anything_ready()) (void)run_tasks(); // who has let go of one meanwhile
+        end_multishots();
         waker_->close();
     } else if (!here) {
         ring_->forget_multishots();
@@ -382,8 +381,12 @@ void event_loop::run_in_crew(const std::atomic<bool>& stop) noexcept {
         (void)turn(time_point::max());
         crew_->report(*this);
     }
+    end_multishots();
+}
+
+void event_loop::end_multishots() noexcept {
     ring_->end_multishots();
-    while (take_inbox() || anything_ready()) (void)run_tasks();
+    while (take_inbox() || anything_ready()) (void)run_tasks(); // who has let go of one meanwhile
 }
 
 void event_loop::run() {
@@ -395,7 +398,7 @@ void event_loop::run() {
         if (!anything_ready() && !take_inbox() && root().live() == 0) break;
         (void)turn(time_point::max());
     }
-    ring_->end_multishots(); // the loop may be destroyed on another thread now
+    if (root().live() == 0) end_multishots(); // it may be destroyed on another thread now
 }
 
 bool event_loop::run_once(duration timeout) {
@@ -516,6 +519,7 @@ void event_loop::shut_down(duration limit) {
         }
         (void)turn(deadline);
     }
+    end_multishots();
     renew_root();
 }
 

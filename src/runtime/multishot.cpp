@@ -1,5 +1,7 @@
 #include <levada/runtime/multishot.hpp>
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <utility>
 
@@ -12,6 +14,10 @@ namespace levada::detail {
 multishot::multishot() noexcept {
     armed_.self = this;
     background_ = true; // who waits for it is counted instead
+}
+
+multishot::~multishot() {
+    if (to_close_ >= 0) ::close(to_close_);
 }
 
 void multishot::want(executor& on) noexcept {
@@ -44,36 +50,66 @@ void multishot::end_loop() noexcept {
 bool multishot::forget() noexcept {
     lock_guard guard(lock_);
     loop_ = nullptr;
-    return abandoned_;
+    return is_abandoned();
 }
 
-void multishot::abandon() noexcept {
+bool multishot::abandon(int fd) noexcept {
     if (is_waited_for())
         fatal(
             "a stream or a listener was destroyed while a task waits for it: declare it before what uses it");
     bool here = false;
+    bool left = false;
     {
         lock_guard guard(lock_);
-        abandoned_ = true;
+        abandoned_.store(true, std::memory_order_relaxed);
         if (loop_) {
-            here = executor::current() == loop_;
+            here = loop_->on_own_thread();
             if (!here) {
-                refs_.add();
-                loop_->post(static_cast<work&>(*this));
+                to_close_ = fd;
+                left = true;
+                if (!posted_) post(*loop_);
             }
         }
     }
-    if (here) stop();
+    if (here) {
+        stop();
+        // The kernel lets go of it, and of a listener's address.
+        left = !ring_->hand_over();
+        if (left) to_close_ = fd;
+    }
     unref();
+    return left;
+}
+
+void multishot::post(executor& e) noexcept {
+    posted_ = true;
+    refs_.add();
+    e.post(static_cast<work&>(*this));
+}
+
+void multishot::post_to(executor& e) noexcept {
+    lock_guard guard(lock_);
+    if (!posted_ && !loop_) post(e);
 }
 
 void multishot::run() noexcept {
+    executor& here = *executor::current();
     bool armed;
     {
         lock_guard guard(lock_);
+        posted_ = false;
         armed = loop_ != nullptr;
+        if (is_abandoned() && armed && loop_ != &here) {
+            post(*loop_);
+            armed = false;
+        }
+        armed = armed && is_abandoned();
     }
     if (armed) stop();
+    else if (is_waited_for()) {
+        if (here.on_own_thread()) want(here);
+        else (void)post_to_waiter(); // this loop has ended too
+    }
     unref();
 }
 
@@ -101,15 +137,13 @@ void multishot::retired() noexcept {
     executor* on;
     {
         lock_guard guard(lock_);
-        if (again && !abandoned_ && !ends) return arm();
+        if (again && !is_abandoned() && !ends) return arm();
         ring_->multishots_.erase(armed_);
         on = std::exchange(loop_, nullptr);
     }
     // Idle: from here on another loop may arm it.
-    if (is_waited_for()) {
-        if (ends) cut_off();
-        else want(*on);
-    }
+    if (ends) (void)post_to_waiter();
+    else if (is_waited_for()) want(*on);
     unref();
 }
 
@@ -118,6 +152,8 @@ void awaited::begin(executor& home) noexcept {
     if (ring_) ring_->awaited_.add();
 }
 
-void awaited::end() noexcept { (void)ring_->awaited_.drop(); }
+void awaited::end() noexcept {
+    if (ring_) (void)std::exchange(ring_, nullptr)->awaited_.drop();
+}
 
 } // namespace levada::detail

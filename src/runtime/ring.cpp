@@ -2,6 +2,7 @@
 
 #include "buffer_pool.hpp"
 
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -93,6 +94,18 @@ buffer_pool* ring::buffers() noexcept {
         no_buffers_ = !buffers_;
     }
     return buffers_;
+}
+
+bool ring::hand_over() noexcept {
+    while (io_uring_submit_and_get_events(ring_) == -EINTR) {
+    }
+    if ((ring_->flags & IORING_SETUP_SQPOLL) != 0) {
+        while (io_uring_sq_ready(ring_) != 0) { // its thread takes them
+            (void)io_uring_submit(ring_);
+            ::sched_yield();
+        }
+    }
+    return io_uring_sq_ready(ring_) == 0;
 }
 
 void ring::end_multishots() noexcept {
@@ -347,7 +360,7 @@ bool kernel_op::link() noexcept {
     ring_ = task.home()->kernel();
     if (!ring_) fatal("a kernel operation was awaited on a loop that has no ring: it needs an event_loop");
     task.kernel_started();
-    done_ = false;
+    done_ = answered_ = false;
     ring_->submit(*this);
     return false;
 }
@@ -361,9 +374,16 @@ void kernel_op::take_back_now() noexcept {
     while (!withdraw()) ring_->wait(time_point::max());
 }
 
-void kernel_op::completed(int result, unsigned, bool of_cancel) noexcept {
+void kernel_op::completed(int result, unsigned flags, bool of_cancel) noexcept {
+    if (!of_cancel && (flags & IORING_CQE_F_MORE) != 0) {
+        // Sent without a copy: until the last completion the kernel has the buffer.
+        answer_ = result;
+        answered_ = true;
+        return;
+    }
     --pending_;
     if (!of_cancel) {
+        if (answered_) result = answer_;
         if (again(result) && !cancelling_) {
             ring_->ended(*this);
             ring_->submit(*this);
@@ -371,7 +391,7 @@ void kernel_op::completed(int result, unsigned, bool of_cancel) noexcept {
         }
         done_ = true;
         answer_ = result;
-    } else if (result == -ENOENT && !done_) {
+    } else if (result == -ENOENT && !done_ && !answered_) {
         // It was between two of the kernel's tries, when it can not be found; it may wait again by now.
         ring_->cancel(*this);
     }

@@ -64,6 +64,9 @@ public:
     /// All completions of an entry are in.
     void ended(ring_entry& op) noexcept { --(op.background_ ? background_ : in_flight_); }
 
+    /// Hands all entries to the kernel, and lets it do what it has put off, without reaping. False if it did
+    /// not take them all.
+    [[nodiscard]] bool hand_over() noexcept;
     /// Takes the multishots back, whose owners live on. On the ring's thread.
     void end_multishots() noexcept;
     /// The same on another thread, where the ring may not be used: those without an owner are left to the

@@ -27,8 +27,6 @@
 namespace levada {
 namespace {
 
-constexpr std::size_t piece = 16 * 1024 + 512; // a record, and what is around it
-
 class openssl_category final : public std::error_category {
 public:
     const char* name() const noexcept override { return "tls"; }
@@ -155,12 +153,12 @@ struct tls_stream::state {
     }
     /// Gets bytes from the socket for OpenSSL; false at its end.
     task<result<bool>> fetch() {
-        arrived.resize(piece);
-        auto n = co_await socket.read(std::span<std::byte>(arrived));
-        if (!n) co_return fail(n.error());
+        auto arrived = co_await socket.receive();
+        if (!arrived && arrived.error() == errc::closed) co_return false;
+        if (!arrived) co_return fail(arrived.error());
         const std::lock_guard held(guard);
-        if (*n != 0) ::BIO_write(incoming, arrived.data(), static_cast<int>(*n));
-        co_return *n != 0;
+        ::BIO_write(incoming, arrived->bytes().data(), static_cast<int>(arrived->size()));
+        co_return true;
     }
 
     std::shared_ptr<void> context;
@@ -171,7 +169,6 @@ struct tls_stream::state {
     BIO* outgoing;
     mutex carrying;
     std::vector<std::byte> pending; // guarded by `carrying`; looked at under `guard` too
-    std::vector<std::byte> arrived; // the reader's
 };
 
 tls_stream::tls_stream(std::unique_ptr<state> s) noexcept : state_(std::move(s)) {}

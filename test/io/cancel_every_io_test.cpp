@@ -96,9 +96,29 @@ public:
         CHECK(got_ == sent_);
     }
 
-private:
+protected:
     std::string sent_, got_;
+
+private:
     char letter_ = 'a';
+};
+
+class receive_scene : public read_scene {
+public:
+    task<> attempt() override { return take(); }
+    task<> account() override {
+        while (got_.size() < sent_.size()) co_await take();
+        CHECK(got_ == sent_);
+        static_cast<void>(completed());
+    }
+
+private:
+    task<> take() {
+        auto piece = co_await near_->receive();
+        REQUIRE(piece);
+        got_ += piece->text();
+        complete();
+    }
 };
 
 /// Writes more than the socket takes, so that it waits for the reader.
@@ -392,6 +412,7 @@ struct row {
 
 constexpr row rows[] = {
     {"tcp_stream::read", [] { return std::unique_ptr<scene>(new read_scene); }},
+    {"tcp_stream::receive", [] { return std::unique_ptr<scene>(new receive_scene); }},
     {"tcp_stream::write_all", [] { return std::unique_ptr<scene>(new write_scene); }},
     {"tcp_listener::accept", [] { return std::unique_ptr<scene>(new accept_scene); }},
     {"tcp_stream::connect", [] { return std::unique_ptr<scene>(new connect_scene); }},

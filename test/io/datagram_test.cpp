@@ -331,6 +331,8 @@ TEST_CASE("connect tries the addresses of a name in turn, and refuses what is no
         auto near = co_await h.join();
         REQUIRE(near);
         CHECK(near->set_keep_alive(true));
+        CHECK(near->set_keep_alive(30s));
+        CHECK(near->set_keep_alive(1s).error() == std::errc::invalid_argument);
         for (const char* wrong : {"", "host", ":x", "host:", "host:99999", "[::1:80", "[nobody]:1"}) {
             auto r = co_await tcp_stream::connect(wrong);
             INFO(wrong);

@@ -23,6 +23,7 @@
 
 #include <sys/single_threaded.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -35,6 +36,7 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::on_the_loop;
 using test_support::run_to_death;
 using test_support::send_now;
 using test_support::until_parked;
@@ -83,8 +85,7 @@ IO_TASK("what is received arrives whole and in order, up to the end of the strea
         REQUIRE(written);
         sent += piece;
     }
-    const auto closed = co_await ends.first.close();
-    REQUIRE(closed);
+    ends.first = pair_of_streams().first; // closes it
     auto got = co_await reader.join();
     CHECK(got == sent);
     auto again = co_await ends.second.receive();
@@ -216,8 +217,7 @@ IO_TASK("a pipe receives too, once a call") {
         auto written = co_await made->writer.write_all("ten bytes.");
         REQUIRE(written);
     }
-    const auto closed = co_await made->writer.close();
-    REQUIRE(closed);
+    made->writer = std::move(byte_pipe::open()->writer); // closes it
     auto got = co_await reader.join();
     REQUIRE(got);
     CHECK(got->size() == 100);
@@ -234,31 +234,32 @@ IO_TASK("a reset is told once, by the receive that meets it") {
     co_await until_parked(reader);
     const linger at_once{1, 0};
     ::setsockopt(near->native_handle(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    const auto closed = co_await near->close();
-    REQUIRE(closed);
+    near = fail(errc::closed); // closes it
     auto got = co_await reader.join();
     CHECK((!got && got.error() == std::errc::connection_reset));
     auto after = co_await far->receive();
     CHECK((!after && after.error() == errc::closed));
 }
 
-IO_TASK("a stream that is closed with the kernel still receiving ends for its peer") {
-    for (int way = 0; way < 3; ++way) {
-        auto ends = pair_of_streams();
-        std::optional<unix_stream> mine(std::move(ends.second));
-        auto reader = spawn([&]() -> task<> { static_cast<void>(co_await mine->receive()); });
-        co_await until_parked(reader);
-        reader.cancel();
-        static_cast<void>(co_await reader.join());
-        if (way == 1) send_now(ends.first, "unread");
-        if (way == 2) {
-            const auto closed = co_await mine->close();
-            CHECK(closed);
+TEST_CASE("a stream that is closed with the kernel still receiving ends for its peer") {
+    on_the_loop([]() -> task<> {
+        for (int way = 0; way < 3; ++way) {
+            auto ends = pair_of_streams();
+            std::optional<unix_stream> mine(std::move(ends.second));
+            auto reader = spawn([&]() -> task<> { static_cast<void>(co_await mine->receive()); });
+            co_await until_parked(reader);
+            reader.cancel();
+            static_cast<void>(co_await reader.join());
+            if (way == 1) send_now(ends.first, "unread");
+            if (way == 2) {
+                const auto closed = co_await mine->close();
+                CHECK(closed);
+            }
+            mine.reset();
+            auto end = co_await ends.first.receive();
+            CHECK(!end); // closed, or reset where something was unread
         }
-        mine.reset();
-        auto end = co_await ends.first.receive();
-        CHECK(!end); // closed, or reset where something was unread
-    }
+    });
 }
 
 TEST_CASE("buffers outlive their stream and their loop, and go back on any thread") {
@@ -303,35 +304,127 @@ TEST_CASE("a stream goes from a loop that ends to another, with what it had rece
     CHECK(got == "abcabcabcabcabc");
 }
 
-TEST_CASE("a receive whose loop ends under it is told, and may ask again") {
+TEST_CASE("tasks that wait for what a loop receives or accepts that ends get it on their own loops") {
     auto ends = pair_of_streams();
-    event_loop waiting;
-    std::optional<event_loop> receiving(std::in_place);
-    receiving->go([&]() -> task<> {
-        send_now(ends.first, "1");
-        auto piece = co_await ends.second.receive();
-        REQUIRE(piece);
-    });
-    while (receiving->in_flight() != 0 || receiving->poll()) {
-    }
+    tcp_listener l = test_support::listen_here();
+    std::optional<event_loop> first(std::in_place);
+    event_loop second, third;
+    int accepted = 0;
     std::string got;
-    bool told = false;
-    waiting.go([&]() -> task<> {
-        auto cut = co_await ends.second.receive();
-        told = !cut && cut.error() == std::errc::operation_canceled;
-        got = co_await receive_exactly(ends.second, 5);
+    first->go([&]() -> task<> {
+        auto piece = co_await with_timeout(0ms, ends.second.receive());
+        CHECK(!piece);
+        auto c = co_await with_timeout(0ms, l.accept());
+        CHECK(!c);
     });
-    while (waiting.poll()) {
+    while (first->in_flight() != 0 || first->poll()) {
     }
-    CHECK(waiting.in_flight() == 1);
-    receiving.reset();
-    while (waiting.poll()) {
+    const auto wait = [&]() -> task<> {
+        auto c = co_await l.accept();
+        CHECK(c);
+        ++accepted;
+    };
+    second.go(wait);
+    third.go(wait);
+    third.go([&]() -> task<> { got = co_await receive_exactly(ends.second, 5); });
+    while (second.poll() || third.poll()) {
     }
-    CHECK(told);
-    send_now(ends.first, "again");
-    waiting.run();
-    CHECK(got == "again");
-    CHECK(waiting.in_flight() == 0);
+    CHECK(second.in_flight() + third.in_flight() == 3);
+    first.reset();
+    send_now(ends.first, "still");
+    event_loop clients;
+    clients.go([&]() -> task<> {
+        for (int i = 0; i < 2; ++i) {
+            auto c = co_await tcp_stream::connect(l.local_address().to_string());
+            CHECK(c);
+        }
+    });
+    while (accepted < 2 || got.size() < 5) {
+        clients.run_once(1ms);
+        second.run_once(1ms);
+        third.run_once(1ms);
+    }
+    CHECK(got == "still");
+}
+
+TEST_CASE("a loop that is stopped, and runs again, has those that wait for a receive or an accept wait on") {
+    auto ends = pair_of_streams();
+    std::string got;
+    event_loop loop;
+    loop.go([&]() -> task<> { got = co_await receive_exactly(ends.second, 2); });
+    loop.post([&] { loop.stop(); });
+    loop.run();
+    CHECK(got.empty());
+    send_now(ends.first, "on");
+    loop.run();
+    CHECK(got == "on");
+}
+
+IO_TASK("a receive that was not handed to the kernel yet takes nothing from the next stream of that number") {
+    channel<int> other(1);
+    for (int i = 0; i < 20; ++i) {
+        std::optional<std::pair<unix_stream, unix_stream>> old(pair_of_streams());
+        auto reader = spawn([&]() -> task<> {
+            auto s = co_await select(old->second.receive(), other.recv());
+            CHECK(s.index() == 1);
+        });
+        co_await until_parked(reader);
+        std::ignore = other.try_send(1);
+        static_cast<void>(co_await reader.join());
+        old.reset();
+        auto next = pair_of_streams();
+        send_now(next.first, "precious");
+        const std::string got = co_await receive_exactly(next.second, 8);
+        CHECK(got == "precious");
+    }
+}
+
+TEST_CASE("a listening socket that others have too goes on listening when ours goes") {
+    std::optional<tcp_listener> shared;
+    on_the_loop([&]() -> task<> {
+        tcp_listener l = test_support::listen_here();
+        const detail::descriptor theirs(::dup(l.native_handle()));
+        auto none = co_await with_timeout(0ms, l.accept());
+        CHECK(!none);
+        const std::string address = l.local_address().to_string();
+        {
+            const tcp_listener gone = std::move(l);
+        }
+        auto c = co_await tcp_stream::connect(address);
+        CHECK(c);
+    });
+}
+
+TEST_CASE("operations of a select_range that outlive it count no more as waiting") {
+    auto a = pair_of_streams(), b = pair_of_streams();
+    send_now(a.first, "x");
+    std::vector<detail::receive_op> ops;
+    ops.push_back(a.second.receive());
+    ops.push_back(b.second.receive());
+    event_loop loop;
+    std::size_t in_flight = 1;
+    loop.go([&]() -> task<> {
+        auto first = co_await select_range(ops);
+        CHECK(first.position == 0);
+        in_flight = loop.in_flight();
+    });
+    loop.run();
+    CHECK(in_flight == 0);
+}
+
+IO_TASK("a pipe is not read ahead of who asks") {
+    auto made = byte_pipe::open();
+    REQUIRE(made);
+    for (int i = 0; i < 5; ++i) {
+        const auto n = ::write(made->writer.native_handle(), "one", 3);
+        auto piece = co_await made->reader.receive();
+        REQUIRE((n == 3 && piece));
+        CHECK(piece->text() == "one");
+        CHECK(::write(made->writer.native_handle(), "two", 3) == 3);
+        for (int turns = 0; turns < 20; ++turns) co_await this_task::yield();
+        std::array<char, 8> buffer{};
+        CHECK(::read(made->reader.native_handle(), buffer.data(), buffer.size()) == 3);
+    }
 }
 
 TEST_CASE("streams that receive on one loop are read, and closed, on others") {

@@ -4,6 +4,7 @@
 #include <levada/core/scope.hpp>
 #include <levada/core/spawn.hpp>
 #include <levada/core/this_task.hpp>
+#include <levada/core/with_group.hpp>
 #include <levada/io/tcp.hpp>
 #include <levada/sync/channel.hpp>
 #include <levada/sync/select.hpp>
@@ -11,6 +12,8 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -80,6 +83,109 @@ TEST_CASE("an accept that loses its select keeps the connection for the next acc
         for (std::size_t i = 0; i < clients.size(); ++i) send_now(clients[i], "x");
         for (auto& s : accepted) co_await read_once(s, log);
         CHECK(log.size() == 200);
+    });
+}
+
+IO_TASK("a connection that nobody took goes to whoever waits, and one waits no longer than it has to") {
+    tcp_listener l = listen_here();
+    std::vector<tcp_stream> clients;
+    auto connect = [&]() -> task<> {
+        auto c = co_await tcp_stream::connect(l.local_address().to_string());
+        REQUIRE(c);
+        clients.push_back(std::move(*c));
+    };
+    co_await connect();
+    auto first = co_await l.accept();
+    REQUIRE(first);
+    for (int i = 0; i < 5; ++i) co_await connect(); // the kernel accepts these by itself
+    int served = 0;
+    co_await with_group([&](task_group& g) -> task<> {
+        for (int i = 0; i < 8; ++i)
+            g.go([&]() -> task<> {
+                auto s = co_await l.accept();
+                CHECK(s);
+                ++served;
+            });
+        while (served < 5) co_await this_task::yield();
+        for (int i = 0; i < 3; ++i) co_await connect();
+    });
+    CHECK(served == 8);
+}
+
+IO_TASK("a listener's address is free as soon as it is gone, with the kernel accepting") {
+    std::string address = "127.0.0.1:0";
+    for (int i = 0; i < 20; ++i) {
+        auto l = tcp_listener::bind(address);
+        REQUIRE(l);
+        address = l->local_address().to_string();
+        auto waiting = spawn([&]() -> task<> { static_cast<void>(co_await l->accept()); });
+        co_await test_support::until_parked(waiting);
+        waiting.cancel();
+        static_cast<void>(co_await waiting.join());
+    }
+}
+
+TEST_CASE("without descriptors every accept that waits is told, and one is served when there are some") {
+    ::rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    on_the_loop([&]() -> task<> {
+        tcp_listener l = listen_here();
+        const detail::descriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const socket_address at = l.local_address();
+        CHECK(::connect(client.get(), at.data(), at.size()) == 0);
+        ::rlimit none = before;
+        none.rlim_cur = 0;
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+        std::vector<join_handle<result<tcp_stream>>> waiting;
+        for (int i = 0; i < 3; ++i)
+            waiting.push_back(spawn([&]() -> task<result<tcp_stream>> { co_return co_await l.accept(); }));
+        for (auto& w : waiting) {
+            auto refused = co_await w.join();
+            CHECK((!refused && refused.error() == std::errc::too_many_files_open));
+        }
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+        auto served = co_await l.accept();
+        CHECK(served);
+    });
+}
+
+IO_TASK("a listener that does not accept ahead leaves what nobody asks for to the system") {
+    tcp_listen_options one_by_one;
+    one_by_one.accept_ahead = false;
+    tcp_listener l = listen_here(one_by_one);
+    std::vector<tcp_stream> clients;
+    for (int i = 0; i < 6; ++i) {
+        auto c = co_await tcp_stream::connect(l.local_address().to_string());
+        REQUIRE(c);
+        clients.push_back(std::move(*c));
+    }
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+        auto s = co_await l.accept();
+        REQUIRE(s);
+        ::pollfd more{l.native_handle(), POLLIN, 0};
+        CHECK(::poll(&more, 1, 0) == (i + 1 < clients.size() ? 1 : 0));
+    }
+}
+
+TEST_CASE("connections that the kernel accepted and nobody took are closed with their listener") {
+    on_the_loop([]() -> task<> {
+        std::vector<tcp_stream> clients;
+        {
+            tcp_listener l = listen_here();
+            for (int i = 0; i < 40; ++i) {
+                auto c = co_await tcp_stream::connect(l.local_address().to_string());
+                REQUIRE(c);
+                clients.push_back(std::move(*c));
+                if (i == 0) {
+                    auto s = co_await l.accept();
+                    CHECK(s);
+                }
+            }
+        }
+        for (tcp_stream& c : clients) {
+            auto end = co_await c.receive();
+            CHECK(!end);
+        }
     });
 }
 

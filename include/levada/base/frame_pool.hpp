@@ -4,9 +4,10 @@
 
 namespace levada {
 
-/// Where coroutine frames and control blocks come from: free lists by size, one set a thread, so that a
-/// frame costs a few nanoseconds. A frame that is freed by another thread goes back to its owner's remote
-/// list. Pools outlive their threads. Under sanitizers every frame is an allocation of its own.
+/// Where coroutine frames, control blocks, and what a connection holds for as long as it lasts come from:
+/// free lists by size, one set a thread, so that a frame costs a few nanoseconds. A frame that is freed by
+/// another thread goes back to its owner's remote list. Pools outlive their threads. Under sanitizers every
+/// frame is an allocation of its own.
 class frame_pool {
 public:
     /// `size` bytes, aligned for every type without extended alignment.
@@ -14,10 +15,22 @@ public:
     /// Takes back what `allocate` gave for the same size, on any thread.
     static void deallocate(void* p, std::size_t size) noexcept;
 
-    /// Pieces handed out and not yet given back, over all threads. Zero when every task has ended.
+    /// Pieces handed out and not yet given back, over all threads. Zero when every task has ended, and every
+    /// stream and listener has gone.
     [[nodiscard]] static std::size_t live() noexcept;
     /// The bytes that those pieces take, rounded to the pool's sizes.
     [[nodiscard]] static std::size_t live_bytes() noexcept;
 };
+
+namespace detail {
+
+/// What comes from it. (In malloc's heap, a small thing that stays among large ones that come and go would
+/// keep their places apart.)
+struct pooled {
+    static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
+    static void operator delete(void* p, std::size_t size) noexcept { frame_pool::deallocate(p, size); }
+};
+
+} // namespace detail
 
 } // namespace levada

@@ -14,13 +14,17 @@
 #include <levada/base/errc.hpp>
 #include <levada/base/result.hpp>
 #include <levada/core/task.hpp>
+#include <levada/io/receive.hpp>
 
 namespace levada {
 
-/// Reads lines and pieces of known size from a stream: anything with `read(std::span<char>)`, as
-/// `tcp_stream` has. `buffered in(stream)` refers to the stream, which has to outlive it; `buffered
-/// in(std::move(stream))` owns it. `first_size` bytes of buffer are made when the first read begins; a stream
-/// that fills them gets more, up to 64 KiB. For one reader at a time; writes go to `stream()`.
+/// Reads lines and pieces of known size from a stream: one with `receive()`, as `tcp_stream` has, or anything
+/// with `read(std::span<char>)`. `buffered in(stream)` refers to the stream, which has to outlive it;
+/// `buffered in(std::move(stream))` owns it. For one reader at a time; writes go to `stream()`.
+///
+/// From a stream that receives, bytes are looked at where they came, and nothing is held while it is waited
+/// for more than what it has kept. Of any other, `first_size` bytes of buffer are made when the first read
+/// begins; a stream that fills them gets more, up to 64 KiB.
 ///
 /// What was read and not yet taken is kept: a read that fails, or is cancelled, loses nothing, and the next
 /// one goes on where it stood. A limit bounds what is kept, so that a peer cannot make it grow.
@@ -94,14 +98,30 @@ public:
     // For parsers that look at what has come, and say later how much of it was theirs:
 
     /// What has been read and not taken.
-    [[nodiscard]] std::string_view peek() const noexcept { return {bytes_.get() + begin_, end_ - begin_}; }
+    [[nodiscard]] std::string_view peek() const noexcept {
+        if (!lent_.empty()) return lent_.text().substr(begin_);
+        return {bytes_.get() + begin_, end_ - begin_};
+    }
     /// Takes the first `n` bytes of it.
     void consume(std::size_t n) noexcept {
         begin_ += n;
-        if (begin_ == end_) begin_ = end_ = 0;
+        if (begin_ != end_) return;
+        begin_ = end_ = 0;
+        lent_.reset();
     }
-    /// For a read of one's own, as an arm of `select` perhaps: room for `want` bytes at least, to be read
-    /// into; then `commit` says how many came. `peek()` is another after either.
+    /// For a receive of one's own, as an arm of `select` perhaps: what it gave. With room for `want` bytes.
+    void put(io_buffer piece, std::size_t want = 1) {
+        if (peek().empty()) {
+            lent_ = std::move(piece);
+            end_ = lent_.size();
+            return;
+        }
+        make_room(std::max(want, piece.size()));
+        std::memcpy(bytes_.get() + end_, piece.text().data(), piece.size());
+        end_ += piece.size();
+    }
+    /// For a read of one's own from a stream that does not receive: room for `want` bytes at least, to be
+    /// read into; then `commit` says how many came. `peek()` is another after either.
     [[nodiscard]] std::span<char> prepare(std::size_t want = 1) {
         make_room(want);
         return {bytes_.get() + end_, size_ - end_};
@@ -115,14 +135,24 @@ public:
     /// *Outcomes*: how many; `errc::closed` at the end of the stream; its code. *Cancel*: keeps what has
     /// come.
     [[nodiscard]] task<result<std::size_t>> fill(std::size_t want = 1) {
-        auto n = co_await get().read(prepare(want));
-        if (!n) co_return fail(n.error());
-        if (*n == 0) co_return fail(make_error_code(errc::closed));
-        commit(*n);
-        co_return *n;
+        if constexpr (receives) {
+            own();
+            auto piece = co_await get().receive();
+            if (!piece) co_return fail(piece.error());
+            const std::size_t n = piece->size();
+            put(std::move(*piece), want);
+            co_return n;
+        } else {
+            auto n = co_await get().read(prepare(want));
+            if (!n) co_return fail(n.error());
+            if (*n == 0) co_return fail(make_error_code(errc::closed));
+            commit(*n);
+            co_return *n;
+        }
     }
-    /// Gives the memory back, if nothing is kept: for connections that idle.
-    void shrink() noexcept {
+    /// Gives back the memory that what is kept does not need: for connections that may idle now.
+    void shrink() {
+        own();
         if (begin_ != end_) return;
         bytes_.reset();
         size_ = 0;
@@ -130,9 +160,26 @@ public:
     [[nodiscard]] std::remove_reference_t<Stream>& stream() noexcept { return get(); }
 
 private:
+    static constexpr bool receives = requires(std::remove_reference_t<Stream>& s) { s.receive(); };
+
     [[nodiscard]] std::remove_reference_t<Stream>& get() noexcept { return stream_; }
+    /// What is left of memory that was lent is copied, and the memory given back.
+    void own() {
+        if (!lent_.empty()) make_room(0);
+    }
     void make_room(std::size_t want) {
         const std::size_t have = end_ - begin_;
+        if (!lent_.empty()) {
+            if (size_ < have + want) {
+                size_ = std::max(first_size_, have + want);
+                bytes_.reset(new char[size_]);
+            }
+            std::memcpy(bytes_.get(), lent_.text().data() + begin_, have);
+            lent_.reset();
+            begin_ = 0;
+            end_ = have;
+            return;
+        }
         if (size_ - end_ >= want) return;
         if (size_ - have >= want && have <= size_ / 2) {
             if (have != 0) std::memmove(bytes_.get(), bytes_.get() + begin_, have);
@@ -149,7 +196,9 @@ private:
 
     static constexpr std::size_t most_at_once = 64 * 1024; // unless more is asked for
 
+    // What is kept is [begin_, end_) of `lent_`, or of `bytes_` where nothing is lent.
     Stream stream_;
+    io_buffer lent_;
     std::size_t first_size_;
     std::unique_ptr<char[]> bytes_;
     std::size_t size_ = 0;

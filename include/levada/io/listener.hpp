@@ -21,25 +21,30 @@ struct accepted {
 /// cannot, one each.
 class acceptor final : public arrivals<accepted> {
 public:
-    explicit acceptor(int fd) noexcept : arrivals(most_queued), fd_(fd) {}
+    acceptor(int fd, bool ahead) noexcept
+        : arrivals(most_queued), fd_(fd), ahead_(ahead), multishot_(ahead) {}
 
 private:
-    // What is accepted ahead of who asks: more than this stays in the system's backlog.
+    // When so many have been accepted ahead of who asks, what comes then stays in the system's backlog.
     static constexpr std::size_t most_queued = 16;
     void prepare(io_uring_sqe& sqe) noexcept override;
     next arrived(int result, unsigned flags) noexcept override;
-    void cut_off() noexcept override;
     const int fd_;
-    bool multishot_ = true;
+    const bool ahead_;
+    bool multishot_;
 };
 
 /// A listening socket. It does not move.
 class listener_state {
 public:
-    explicit listener_state(descriptor d) : fd(std::move(d)), accepting(new acceptor(fd.get())) {}
-    ~listener_state();
+    listener_state(descriptor d, bool ahead) : fd(std::move(d)), accepting(new acceptor(fd.get(), ahead)) {}
+    ~listener_state() {
+        if (accepting->abandon(fd.get())) (void)fd.release();
+    }
+    listener_state(const listener_state&) = delete;
+    listener_state& operator=(const listener_state&) = delete;
     descriptor fd;
-    std::unique_ptr<acceptor, multishot::let_go> accepting; // goes before the descriptor
+    acceptor* const accepting;
 };
 
 /// Waits for a connection; see tcp_listener::accept.

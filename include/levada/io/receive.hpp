@@ -89,7 +89,6 @@ private:
     static constexpr std::size_t most_queued = 16;
     void prepare(io_uring_sqe& sqe) noexcept override;
     next arrived(int result, unsigned flags) noexcept override;
-    void cut_off() noexcept override;
 
     const int fd_;
     const bool socket_;

@@ -17,22 +17,30 @@ namespace levada {
 namespace detail {
 
 /// What a stream keeps between its operations. It does not move, so that operations may refer to it.
-struct stream_state {
+struct stream_state : pooled {
     stream_state(descriptor d, bool is_socket) noexcept : fd(std::move(d)), socket(is_socket) {}
+    ~stream_state() {
+        if (end_receiving()) (void)fd.release();
+    }
+    stream_state(const stream_state&) = delete;
+    stream_state& operator=(const stream_state&) = delete;
     descriptor fd;
     bool socket;                 // else a pipe, a terminal, a file: read and written where it stands
     std::vector<std::byte> kept; // what a read that came too late had received
     std::size_t kept_read = 0;
-    int kept_error = 0;  // negated errno that a losing read was told; after what is kept
-    bool broken = false; // a write was cut short: the peer has part of it
-    std::unique_ptr<receiver, multishot::let_go>
-        receiving; // once it was asked for; goes before the descriptor
+    int kept_error = 0;            // negated errno that a losing read was told; after what is kept
+    bool broken = false;           // a write was cut short: the peer has part of it
+    receiver* receiving = nullptr; // once it was asked for
 
     /// Takes from what is kept as much as fits; nothing if nothing is kept.
     [[nodiscard]] std::optional<std::size_t> take_kept(std::span<std::byte> to);
     /// Takes the failure that a losing read was told, or `EBUSY` while a receiver has the stream; or 0.
     [[nodiscard]] int take_failure() noexcept;
     [[nodiscard]] receiver& receive();
+    /// True if the descriptor is the receiver's now.
+    [[nodiscard]] bool end_receiving() noexcept {
+        return receiving && std::exchange(receiving, nullptr)->abandon(fd.get());
+    }
 };
 
 class [[nodiscard]] stream_read_op final : public kernel_awaitable<stream_read_op> {
@@ -154,7 +162,7 @@ public:
     /// ring, once a call), up to 16 pieces ahead; then the peer has to wait.
     ///
     /// *Suspends* until there is some. *Outcomes*: an `io_buffer`; `errc::closed` at the end of the stream;
-    /// the system's code; `ECANCELED` when the loop that received for it has ended: ask again. *Cancel*:
+    /// the system's code. *Cancel*:
     /// withdrawn; nothing is lost, and nothing has to be asked of the kernel. An arm of select.
     ///
     /// One way to read at a time: `read` takes what was received and not taken yet, and fails with `EBUSY`
@@ -196,8 +204,8 @@ public:
     [[nodiscard]] detail::shutdown_op shutdown_write() noexcept { return detail::shutdown_op(*state_); }
     /// Closes now and tells how it went. Nothing may read or write meanwhile.
     [[nodiscard]] detail::close_op close() noexcept {
-        state_->receiving.reset();
-        return detail::close_op(state_->fd);
+        const bool left = state_->end_receiving();
+        return detail::close_op(state_->fd, left);
     }
 
     [[nodiscard]] int native_handle() const noexcept { return state_->fd.get(); }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,6 +34,10 @@ public:
     result<void> set_no_delay(bool on) noexcept;
     /// Has the system find out whether a silent peer is still there (SO_KEEPALIVE). Off, to begin with.
     result<void> set_keep_alive(bool on) noexcept;
+    /// The same in a time of one's own, from 2 s on: asks a peer that is silent for half of it, and breaks
+    /// the connection (`ETIMEDOUT`) if there is no answer within the other half. (A peer to whom something is
+    /// on its way meanwhile is given up by the system alone, after some 15 minutes.)
+    result<void> set_keep_alive(std::chrono::seconds gone_after) noexcept;
 
     /// For the library: a connected socket.
     explicit tcp_stream(detail::descriptor fd) : byte_stream(std::move(fd), true) {}
@@ -42,6 +47,11 @@ struct tcp_listen_options {
     int backlog = 1024;
     bool reuse_address = true;
     bool reuse_port = false;
+    /// Whether the system may accept ahead of who asks, all that stand in its backlog at once (multishot).
+    /// False for who wants to hold no more connections than it serves.
+    bool accept_ahead = true;
+    /// As `tcp_stream::set_keep_alive`, for all that is accepted; 0: off.
+    std::chrono::seconds keep_alive{0};
 };
 
 /// A TCP socket that accepts connections. Move-only; closed with its owner.
@@ -53,7 +63,7 @@ public:
                                                    const tcp_listen_options& options = {});
 
     /// Waits for a connection. *Outcomes*: `result<tcp_stream>`; the system's code (EMFILE: try again later).
-    /// *Cancel*: withdrawn; a connection that came all the same is reported, or kept for the next accept. An
+    /// *Cancel*: withdrawn; a connection that came all the same is reported, or kept for whoever waits. An
     /// arm of select.
     [[nodiscard]] detail::accept_op<tcp_stream> accept() noexcept {
         return detail::accept_op<tcp_stream>(*state_);
@@ -63,7 +73,7 @@ public:
     [[nodiscard]] int native_handle() const noexcept { return state_->fd.get(); }
 
 private:
-    tcp_listener(detail::descriptor fd, const socket_address& address);
+    tcp_listener(detail::descriptor fd, const socket_address& address, bool ahead);
     std::unique_ptr<detail::listener_state> state_;
     socket_address address_;
 };

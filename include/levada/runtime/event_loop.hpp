@@ -34,7 +34,8 @@ class waker;
 ///
 /// It may be made on one thread and run on another; the thread that runs it first is its own from then on.
 /// Destroying it cancels what lives on it and drains its ring first, which has to be done on its own thread;
-/// once no task lives on it, any thread may.
+/// once no task lives on it, and no stream or listener that was last used on it is open, any thread may.
+/// (After `run()` has come to its end, such streams do not matter.)
 class event_loop final : public executor {
 public:
     /// Throws `std::system_error` that says what to do where the kernel gives no io_uring.
@@ -98,8 +99,10 @@ public:
     /// the system's error. *Cancel*: the kernel is asked to give it up; what it completed all the same is
     /// reported as done, so a descriptor in the answer is not lost. Buffers have to live until then: those
     /// of the awaiting frame do. `prep` is called as the entry is made, perhaps later than the call, and once
-    /// more if the queue was full; it must not throw. An entry has one completion: no multishot, no link, no
-    /// skipped completion; its `user_data` is ours. Not an arm of select: spawn it, and select on `join()`.
+    /// more if the queue was full; it must not throw. No multishot, no link, no skipped completion; its
+    /// `user_data` is ours. A send without a copy (`io_uring_prep_send_zc`) is over when the kernel has let
+    /// go of the buffer, which for TCP is when the peer has all of it, and no cancel makes that sooner. Not
+    /// an arm of select: spawn it, and select on `join()`.
     template <class F>
         requires std::invocable<F&, io_uring_sqe*>
     [[nodiscard]] auto submit(F prep) {
@@ -160,6 +163,7 @@ private:
     [[nodiscard]] bool take_inbox() noexcept;
     [[nodiscard]] bool asleep_for_ever() const noexcept;
     void shut_down(duration limit);
+    void end_multishots() noexcept;
     bool sleep(time_point until);
 
     // For the crew.

@@ -77,7 +77,8 @@ private:
 
     ring* ring_ = nullptr;
     int answer_ = 0;
-    bool done_ = false; // the operation's own completion is in
+    bool done_ = false;     // the operation's own completion is in
+    bool answered_ = false; // its answer is, with more to come
     bool keeps_late_ = false;
     bool late_ = false;
 };

@@ -5,71 +5,83 @@
 //
 // Invariants:
 // 1. A multishot is armed on one loop at a time, the one of the task that found it idle; its completions come
-//    on that loop's thread. `lock_` guards `loop_` (null while it is idle) and `abandoned_`; all else belongs
-//    to the thread of that loop while it is armed.
+//    on that loop's thread. `lock_` guards `loop_` (null while it is idle), `abandoned_` and `posted_`; all
+//    else belongs to the thread of that loop while it is armed.
 // 2. Who waits joins the queue first, and arms then, if it is idle. Who makes it idle looks at the queue
 // after
-//    that. So nobody waits for one that is idle.
-// 3. It goes when its owner has let go of it, the kernel's last completion is in, and nothing of it is
-// posted:
-//    each holds a reference.
-// 4. One who posts it to its loop holds `lock_`, which the loop needs to make it idle, as it does before it
-//    ends: so the loop is there.
+//    that, and arms it again, or, if its loop ends, posts it to the loop of one who waits. So nobody waits
+//    for one that is idle and not on its way to be armed.
+// 3. It goes when its owner has let go of it, the kernel's last completion is in, and it is not posted: each
+//    holds a reference.
+// 4. Who posts it holds a lock that its target needs before it can end: `lock_`, which a loop takes to make
+// it
+//    idle; or that of the queue, in which a task of the target stands.
+// 5. The kernel looks up the descriptor's number when it is handed the entry: until then, the descriptor
+// stays
+//    open. Whoever lets go of it on the loop's thread has the entry handed over first; elsewhere, it is
+//    closed with the multishot.
 // Lock order: the queue's lock, then `lock_`, then a loop's inbox.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include <levada/base/frame_pool.hpp>
 #include <levada/runtime/kernel_op.hpp>
 #include <levada/sync/wait_queue.hpp>
 
 namespace levada::detail {
 
-class multishot : public ring_entry, private work {
+class multishot : public ring_entry, public pooled, private work {
 public:
     multishot(const multishot&) = delete;
     multishot& operator=(const multishot&) = delete;
 
     /// Arms it on a loop, unless it is armed. On that loop's thread.
     void want(executor& on) noexcept;
-    /// Its owner lets go of it: the kernel is asked to give it up, and what it brings yet is dropped.
-    /// *Threads*: any.
-    void abandon() noexcept;
+    /// Its owner lets go of it: the kernel is asked to give it up, and what it brings yet is dropped. True if
+    /// the descriptor is to be left to it, which closes it when the loop on which it is armed has given it
+    /// up; false if it may be closed now. *Threads*: any.
+    [[nodiscard]] bool abandon(int fd) noexcept;
     /// Whether the kernel has it. *Threads*: any.
     [[nodiscard]] bool is_armed() noexcept {
         lock_guard guard(lock_);
         return loop_ != nullptr;
     }
 
-    struct let_go {
-        void operator()(multishot* m) const noexcept { m->abandon(); }
-    };
-
 protected:
     multishot() noexcept;
-    virtual ~multishot() = default;
+    virtual ~multishot();
 
     enum class next : std::uint8_t {
         more,  ///< go on, unless too much is queued
         again, ///< it brought nothing: go on at once
-        over,  ///< go on only if somebody waits
+        over,  ///< go on if somebody waits
     };
     /// The kernel's answer, with the flags of the completion: puts what it brought into the queue.
     virtual next arrived(int result, unsigned flags) noexcept = 0;
-    /// The loop on which it was armed ends, and somebody waits.
-    virtual void cut_off() noexcept = 0;
+    /// Posts it to the loop of one who waits; false if nobody does.
+    virtual bool post_to_waiter() noexcept = 0;
     [[nodiscard]] virtual bool is_full() noexcept = 0;
     [[nodiscard]] virtual bool is_waited_for() noexcept = 0;
     /// The ring in which it is armed.
     [[nodiscard]] ring& on() const noexcept { return *ring_; }
+    /// Whether nothing is to be asked of the kernel any more. On the loop's thread.
+    [[nodiscard]] bool is_abandoned() const noexcept {
+        // Relaxed: it matters only where this thread itself has set it, and let the descriptor be closed.
+        return abandoned_.load(std::memory_order_relaxed);
+    }
+    void post_to(executor& e) noexcept;
 
 private:
     friend class ring;
     void completed(int result, unsigned flags, bool of_cancel) noexcept final;
-    void run() noexcept final; // abandoned elsewhere
-    void arm() noexcept;       // with the lock held
+    void run() noexcept final;       // abandoned elsewhere, or waited for when its loop ended
+    void arm() noexcept;             // with the lock held
+    void post(executor& e) noexcept; // likewise
     void stop() noexcept;
     void end_loop() noexcept;
     [[nodiscard]] bool forget() noexcept;
@@ -84,7 +96,9 @@ private:
     ref_count refs_{1};
     lock lock_;
     executor* loop_ = nullptr;
-    bool abandoned_ = false;
+    std::atomic<bool> abandoned_{false};
+    bool posted_ = false;
+    int to_close_ = -1;
     bool loop_ends_ = false;
     bool done_ = false; // the operation's last completion is in, if not that of its cancel
     next next_ = next::more;
@@ -96,13 +110,11 @@ class awaited {
 public:
     awaited() noexcept = default;
     awaited(awaited&&) noexcept {} // before it begins
-    ~awaited() {
-        if (ring_) end();
-    }
+    ~awaited() { end(); }
     void begin(executor& home) noexcept;
+    void end() noexcept;
 
 private:
-    void end() noexcept;
     ring* ring_ = nullptr;
 };
 
@@ -148,6 +160,11 @@ protected:
         post_all(ready);
     }
 
+    [[nodiscard]] bool is_waited_for() noexcept final {
+        lock_guard guard(waiting_.guarded_by);
+        return !waiting_.arms.empty();
+    }
+
 private:
     friend class arrival_arm<Item>;
     static constexpr std::size_t few = 8;
@@ -155,9 +172,11 @@ private:
         lock_guard guard(waiting_.guarded_by);
         return items_.size() - first_ >= most_;
     }
-    [[nodiscard]] bool is_waited_for() noexcept final {
+    bool post_to_waiter() noexcept final {
         lock_guard guard(waiting_.guarded_by);
-        return !waiting_.arms.empty();
+        const queued_arm* const first = waiting_.arms.front();
+        if (first) post_to(*first->who->home());
+        return first != nullptr;
     }
     wait_queue waiting_; // its lock guards the items
     std::vector<Item> items_;
@@ -182,6 +201,10 @@ public:
         from_->want(home);
         return false;
     }
+    void unlink() noexcept final {
+        queued_arm::unlink();
+        awaited_.end();
+    }
     /// The queue has claimed this.
     void put(Item&& item) noexcept {
         item_ = std::move(item);
@@ -191,6 +214,7 @@ public:
 protected:
     [[nodiscard]] arrivals<Item>& from() const noexcept { return *from_; }
     [[nodiscard]] Item taken() noexcept {
+        awaited_.end();
         holds_ = false;
         return std::move(item_);
     }
