@@ -35,17 +35,14 @@ Exit status: 0 stopped by a signal; 1 it could not listen; 2 bad arguments.
 )";
 
 task<> session(tcp_stream client, cancel_token draining, std::atomic<std::uint64_t>& echoed) {
-    std::string buffer(512, '\0'); // idle connections hold little
     for (;;) {
-        auto next = co_await select_in_order(draining.done(), client.read(buffer));
+        auto next = co_await select_in_order(draining.done(), client.receive());
         if (next.index() == 0) co_return;
-        const auto& count = get<1>(next);
-        if (!count || *count == 0) co_return; // the connection broke, or the client is done
-        auto written = co_await client.write_all(std::string_view(buffer).substr(0, *count));
+        const auto& piece = get<1>(next);
+        if (!piece) co_return; // the connection broke, or the client is done
+        auto written = co_await client.write_all(piece->bytes());
         if (!written) co_return;
-        echoed += *count;
-        constexpr std::size_t most = 64 * 1024;
-        if (*count == buffer.size() && *count < most) buffer.resize(2 * *count);
+        echoed += piece->size();
     }
 }
 

@@ -167,15 +167,14 @@ public:
             co_await self.flush(); // nothing more to answer yet
             if (self.closing_) break;
             self.in_.shrink();
-            auto next = co_await select_in_order(drains.done(), self.in_.stream().read(self.in_.prepare()),
-                                                 at(limit));
+            auto next = co_await select_in_order(drains.done(), self.in_.stream().receive(), at(limit));
             if (next.index() == 0) {
                 if (!begun) break;
                 drains = {}; // a request that has begun may end
             } else if (next.index() == 1) {
-                const auto& n = get<1>(next);
-                if (!n || *n == 0) break;
-                self.in_.commit(*n);
+                auto& piece = get<1>(next);
+                if (!piece) break;
+                self.in_.put(std::move(*piece));
             } else {
                 if (begun) self.refuse(408);
                 break;
@@ -277,7 +276,7 @@ private:
     task<> flush() {
         if (out_.empty()) co_return;
         co_await write(out_);
-        out_ = std::string(); // idle connections hold little
+        std::string().swap(out_); // idle connections hold little
     }
     task<> write(std::string_view bytes) {
         if (broken_) co_return;
@@ -288,9 +287,9 @@ private:
     task<> drain() {
         const time_point limit = levada::now() + 1s;
         for (std::size_t n = 0; n < http::most_body_bytes;) {
-            auto more = co_await with_deadline(limit, in_.stream().read(in_.prepare()));
-            if (!more || *more == 0) co_return;
-            n += *more;
+            auto more = co_await with_deadline(limit, in_.stream().receive());
+            if (!more) co_return;
+            n += more->size();
         }
     }
 

@@ -13,6 +13,8 @@
 #include <functional>
 #include <initializer_list>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -270,6 +272,14 @@ task<> keep_subscriptions(recv_channel<subscription> in) {
     }
 }
 
+/// The commands of one client that are under way.
+struct gathered {
+    explicit gathered(std::size_t shards) : requests(shards) {}
+    std::vector<request> requests;  // one for each shard, which refers to it
+    std::vector<std::size_t> order; // the shard of each command
+    std::vector<std::size_t> next;
+};
+
 struct store {
     std::vector<channel<request*>> shards;
     channel<subscription> subscriptions{16};
@@ -280,13 +290,29 @@ struct store {
     [[nodiscard]] std::size_t shard_of(std::string_view key) const noexcept {
         return shards.size() == 1 ? 0 : text_hash()(key) % shards.size();
     }
+    /// Clients that idle hold none: they lend them to each other, with the memory that commands have grown.
+    [[nodiscard]] std::unique_ptr<gathered> borrow() {
+        const std::lock_guard guard(lock_);
+        if (spare_.empty()) return std::make_unique<gathered>(shards.size());
+        auto g = std::move(spare_.back());
+        spare_.pop_back();
+        return g;
+    }
+    void give_back(std::unique_ptr<gathered> g) {
+        constexpr std::size_t most_spare = 64;
+        const std::lock_guard guard(lock_);
+        if (spare_.size() < most_spare) spare_.push_back(std::move(g));
+    }
+
+private:
+    std::mutex lock_; // guards the spare ones
+    std::vector<std::unique_ptr<gathered>> spare_;
 };
 
 /// One client.
 class session {
 public:
-    session(store& all, tcp_stream client)
-        : all_(all), in_(std::move(client), 256), requests_(all.shards.size()) {
+    session(store& all, tcp_stream client) : all_(all), in_(std::move(client), 256) {
         ++all_.connections;
         ++all_.clients;
     }
@@ -302,15 +328,15 @@ public:
             co_await self.flush();
             if (!self.open_) break;
             self.in_.shrink();
+            if (self.gathered_) with.give_back(std::move(self.gathered_));
             // Waits for bytes, and meanwhile sends what others publish.
-            const std::span<char> room = self.in_.prepare(self.parser_.wants(self.in_.peek().size()));
             auto next =
-                co_await select_in_order(draining.done(), self.in_.stream().read(room), self.outbox_.recv());
+                co_await select_in_order(draining.done(), self.in_.stream().receive(), self.outbox_.recv());
             if (next.index() == 0) break;
             if (next.index() == 1) {
-                const auto& n = get<1>(next);
-                if (!n || *n == 0) break;
-                self.in_.commit(*n);
+                auto& piece = get<1>(next);
+                if (!piece) break;
+                self.in_.put(std::move(*piece), self.parser_.wants(self.in_.peek().size()));
                 continue;
             }
             auto& message = get<2>(next);
@@ -481,32 +507,36 @@ private:
     }
 
     request& on(std::string_view key) {
-        order_.push_back(all_.shard_of(key));
-        return requests_[order_.back()];
+        if (!gathered_) gathered_ = all_.borrow();
+        gathered_->order.push_back(all_.shard_of(key));
+        return gathered_->requests[gathered_->order.back()];
     }
     // Sends the gathered commands to their shards, and adds the replies in order.
     task<> ask_shards() {
-        if (order_.empty()) co_return;
+        if (!gathered_ || gathered_->order.empty()) co_return;
         co_await ask(false);
-        next_.assign(requests_.size(), 0);
-        for (const std::size_t s : order_) {
-            std::string& reply = requests_[s].replies[next_[s]++];
+        auto& [requests, order, next] = *gathered_;
+        next.assign(requests.size(), 0);
+        for (const std::size_t s : order) {
+            std::string& reply = requests[s].replies[next[s]++];
             out_ += reply;
             reply.clear();
         }
-        order_.clear();
-        for (request& r : requests_) r.count = 0;
+        order.clear();
+        for (request& r : requests) r.count = 0;
     }
     // What a shard has is waited for, whatever happens.
     task<> ask(bool all) {
+        if (!gathered_) gathered_ = all_.borrow();
         co_await shield([this, all]() -> task<> {
-            for (std::size_t i = 0; i < requests_.size(); ++i)
-                if (all || requests_[i].count != 0) {
-                    if (requests_[i].done == nil) requests_[i].done = channel<std::size_t>(1);
-                    static_cast<void>(co_await all_.shards[i].send(&requests_[i]));
+            auto& requests = gathered_->requests;
+            for (std::size_t i = 0; i < requests.size(); ++i)
+                if (all || requests[i].count != 0) {
+                    if (requests[i].done == nil) requests[i].done = channel<std::size_t>(1);
+                    static_cast<void>(co_await all_.shards[i].send(&requests[i]));
                 }
             keys_ = 0;
-            for (request& r : requests_)
+            for (request& r : requests)
                 if (all || r.count != 0) keys_ += co_await or_throw(r.done.recv());
         });
     }
@@ -516,9 +546,7 @@ private:
     resp::parser parser_;
     std::string out_;
     bool open_ = true;
-    std::vector<request> requests_;  // one for each shard, which refers to it
-    std::vector<std::size_t> order_; // the shard of each gathered command
-    std::vector<std::size_t> next_;
+    std::unique_ptr<gathered> gathered_; // while there are any
     std::size_t keys_ = 0;
     outbox outbox_ = nil;
     std::int64_t subscribed_ = 0;

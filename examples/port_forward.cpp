@@ -39,19 +39,16 @@ prints a summary, and exits.
 Exit status: 0 stopped by a signal; 1 it could not listen; 2 bad arguments.
 )";
 
-// Copying through memory: io_uring hands every splice to a thread of the kernel's, which costs more than the
-// copy.
-constexpr std::size_t piece = 64 << 10;
 constexpr auto connect_limit = 10s;
 
 /// One way; ends the other side's input at the end of this one's.
 task<> copy(tcp_stream& from, tcp_stream& to, std::atomic<std::uint64_t>& bytes) {
-    std::vector<char> buffer(piece);
     for (;;) {
-        const std::size_t n = co_await or_throw(from.read(std::span<char>(buffer)));
-        if (n == 0) break;
-        co_await or_throw(to.write_all(std::string_view(buffer.data(), n)));
-        bytes += n;
+        auto piece = co_await from.receive();
+        if (!piece && piece.error() == errc::closed) break;
+        const io_buffer got = std::move(piece.value());
+        co_await or_throw(to.write_all(got.bytes()));
+        bytes += got.size();
     }
     co_await or_throw(to.shutdown_write());
 }
@@ -64,7 +61,7 @@ task<> forward(tcp_stream client, std::string where, std::chrono::seconds gone_a
                      target.error().message().c_str());
         co_return;
     }
-    server::notice_if_gone(target->native_handle(), gone_after);
+    static_cast<void>(target->set_keep_alive(gone_after));
     try {
         co_await with_group([&](task_group& g) -> task<> {
             g.go(copy, std::ref(client), std::ref(*target), std::ref(bytes));

@@ -3,11 +3,7 @@
 // What the example servers share: options, listening, a task for each connection, and an orderly end.
 
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
 
-#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -109,31 +105,18 @@ inline std::optional<int> read_options(settings& set, int argc, char** argv, con
     return {};
 }
 
-/// A peer whose machine or network has gone says nothing, ever. Has TCP ask one that is silent for half of
-/// this time, and break the connection if there is no answer within the other half. (One to whom something is
-/// on its way meanwhile is given up by TCP itself, after some 15 minutes.) A listener's connections have this
-/// from it.
-inline void notice_if_gone(int socket, std::chrono::seconds after) noexcept {
-    const int all = static_cast<int>(after.count());
-    const int silent = all / 2, between = std::max(1, all / 6), questions = (all - silent) / between;
-    const auto have = [socket](int level, int name, int value) { // which fails on no TCP socket
-        static_cast<void>(::setsockopt(socket, level, name, &value, sizeof(value)));
-    };
-    have(SOL_SOCKET, SO_KEEPALIVE, 1);
-    have(IPPROTO_TCP, TCP_KEEPIDLE, silent);
-    have(IPPROTO_TCP, TCP_KEEPINTVL, between);
-    have(IPPROTO_TCP, TCP_KEEPCNT, questions);
-}
-
 /// Listens, and says so on stdout; says why not on stderr.
 inline std::optional<levada::tcp_listener> listen(const settings& set) {
-    auto listener = levada::tcp_listener::bind(set.address());
+    // A peer whose machine or network has gone says nothing, ever.
+    levada::tcp_listen_options options;
+    options.keep_alive = set.gone_after;
+    options.accept_ahead = false; // when descriptors run out, clients wait in the system, and not here
+    auto listener = levada::tcp_listener::bind(set.address(), options);
     if (!listener) {
         std::fprintf(stderr, "%s: cannot listen on %s: %s; try another --port (0: any) or --host\n",
                      set.program.c_str(), set.address().c_str(), listener.error().message().c_str());
         return {};
     }
-    notice_if_gone(listener->native_handle(), set.gone_after);
     std::printf("listening on %s\n", listener->local_address().to_string().c_str());
     std::fflush(stdout);
     return std::move(*listener);
