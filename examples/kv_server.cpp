@@ -51,6 +51,7 @@ Exit status: 0 stopped by a signal; 1 it could not listen; 2 bad arguments.
 )";
 
 constexpr std::size_t most_pending_messages = 1024; // for a subscriber who does not read
+constexpr std::size_t most_kept = 1024;             // bytes of a buffer for what comes next
 constexpr auto write_limit = 10s;                   // for a client that does not read its replies
 
 constexpr std::string_view not_an_integer = "ERR value is not an integer or out of range";
@@ -299,7 +300,8 @@ struct store {
         return g;
     }
     void give_back(std::unique_ptr<gathered> g) {
-        constexpr std::size_t most_spare = 64;
+        constexpr std::size_t most_spare = 64, most_commands = 1024;
+        if (g->order.capacity() > most_commands) return;
         const std::lock_guard guard(lock_);
         if (spare_.size() < most_spare) spare_.push_back(std::move(g));
     }
@@ -354,7 +356,6 @@ private:
         if (out_.empty()) co_return;
         auto written = co_await with_timeout(write_limit, in_.stream().write_all(out_));
         out_.clear();
-        constexpr std::size_t most_kept = 1024;
         if (out_.capacity() > most_kept) out_.shrink_to_fit();
         if (!written) open_ = false;
     }
@@ -520,7 +521,8 @@ private:
         for (const std::size_t s : order) {
             std::string& reply = requests[s].replies[next[s]++];
             out_ += reply;
-            reply.clear();
+            if (reply.capacity() > most_kept) std::string().swap(reply);
+            else reply.clear();
         }
         order.clear();
         for (request& r : requests) r.count = 0;
@@ -530,11 +532,12 @@ private:
         if (!gathered_) gathered_ = all_.borrow();
         co_await shield([this, all]() -> task<> {
             auto& requests = gathered_->requests;
+            // First all of them: a shard must not be left with a request that is gone.
+            for (request& r : requests)
+                if (r.done == nil) r.done = channel<std::size_t>(1);
             for (std::size_t i = 0; i < requests.size(); ++i)
-                if (all || requests[i].count != 0) {
-                    if (requests[i].done == nil) requests[i].done = channel<std::size_t>(1);
+                if (all || requests[i].count != 0)
                     static_cast<void>(co_await all_.shards[i].send(&requests[i]));
-                }
             keys_ = 0;
             for (request& r : requests)
                 if (all || r.count != 0) keys_ += co_await or_throw(r.done.recv());

@@ -127,7 +127,7 @@ struct outcome {
     std::size_t cut_off = 0; // connections that did not end in time
 };
 
-/// Owns the listener, so that nobody can connect any more once it returns.
+/// Owns the listener, so that it goes when this returns.
 template <class Session>
 levada::task<> accept_until_signal(const settings& set, levada::tcp_listener listener,
                                    levada::recv_channel<int> signals, levada::task_group& sessions,

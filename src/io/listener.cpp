@@ -12,7 +12,8 @@ void connect_op::prepare(io_uring_sqe& sqe) noexcept {
 }
 
 void acceptor::prepare(io_uring_sqe& sqe) noexcept {
-    if (is_abandoned()) io_uring_prep_nop(&sqe); // its descriptor may be another's by now
+    if (is_abandoned())
+        io_uring_prep_accept(&sqe, -1, nullptr, nullptr, 0); // its number may be another's by now
     else if (multishot_) io_uring_prep_multishot_accept(&sqe, fd_, nullptr, nullptr, SOCK_CLOEXEC);
     else io_uring_prep_accept(&sqe, fd_, nullptr, nullptr, SOCK_CLOEXEC);
 }
@@ -24,13 +25,16 @@ acceptor::next acceptor::arrived(int answer, unsigned) noexcept {
     }
     // A connection that was reset before it was accepted is nobody's error.
     if (interrupted(answer) || answer == -ECONNABORTED) return next::again;
-    if (answer == -ECANCELED) return next::more;           // we asked for it
-    if (answer < 0 && !is_waited_for()) return next::over; // who asks next is told what holds then
+    if (answer == -ECANCELED) return next::more; // we asked for it
     accepted got;
-    if (answer >= 0) got.connection = descriptor(answer);
-    else got.failure = answer;
+    if (answer < 0) {
+        got.failure = answer;
+        bring(std::move(got), if_nobody_waits::dropped); // who asks later is told what holds then
+        return next::over;
+    }
+    got.connection = descriptor(answer);
     bring(std::move(got));
-    return answer >= 0 && ahead_ ? next::more : next::over;
+    return ahead_ ? next::more : next::over;
 }
 
 result<descriptor> listen_on(descriptor socket, const socket_address& address, int backlog) {

@@ -43,9 +43,13 @@ std::optional<std::size_t> stream_state::take_kept(std::span<std::byte> to) {
     return n;
 }
 
-int stream_state::take_failure() noexcept {
-    if (kept_error != 0) return std::exchange(kept_error, 0);
-    return receiving && receiving->is_armed() ? -EBUSY : 0;
+bool stream_state::take_early(std::span<std::byte> to, std::optional<std::size_t>& count, int& failure) {
+    const bool busy = is_receiving(); // asked first: what comes after that is found, or it is still busy
+    count = take_kept(to);
+    if (count) return true;
+    failure = std::exchange(kept_error, 0);
+    if (failure == 0 && busy) failure = -EBUSY;
+    return failure != 0;
 }
 
 receiver& stream_state::receive() {
@@ -60,10 +64,7 @@ receiver& stream_state::receive() {
 }
 
 bool stream_read_op::try_commit(work_list&) noexcept {
-    at_once_ = stream_->take_kept(to_);
-    if (at_once_) return true;
-    failed_ = stream_->take_failure();
-    if (failed_ != 0) return true;
+    if (stream_->take_early(to_, at_once_, failed_)) return true;
     if (to_.empty()) at_once_ = 0;
     return to_.empty();
 }

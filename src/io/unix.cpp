@@ -67,11 +67,7 @@ recv_descriptors_op::recv_descriptors_op(recv_descriptors_op&& other) noexcept
     : stream_(other.stream_), to_(other.to_), message_(std::move(other.message_)) {}
 recv_descriptors_op::~recv_descriptors_op() = default;
 
-bool recv_descriptors_op::try_commit(work_list&) noexcept {
-    kept_ = stream_->take_kept(to_);
-    if (!kept_) failed_ = stream_->take_failure();
-    return kept_ || failed_ != 0;
-}
+bool recv_descriptors_op::try_commit(work_list&) noexcept { return stream_->take_early(to_, kept_, failed_); }
 
 void recv_descriptors_op::prepare(io_uring_sqe& sqe) noexcept {
     message_->set(message_->control.size());

@@ -123,7 +123,8 @@ bool buffer_pool::take_returned() noexcept {
 void buffer_pool::give_back(unsigned id) noexcept {
     // Relaxed: only the ring's own thread can find its ring here, and only that thread takes it out again.
     executor* const here = executor::current();
-    if (here && here->kernel() == ring_.load(std::memory_order_relaxed)) {
+    const ring* const mine = ring_.load(std::memory_order_relaxed);
+    if (mine && here && here->kernel() == mine) {
         --out_;
         put(id);
         (void)take_returned();

@@ -385,8 +385,11 @@ void event_loop::run_in_crew(const std::atomic<bool>& stop) noexcept {
 }
 
 void event_loop::end_multishots() noexcept {
-    ring_->end_multishots();
-    while (take_inbox() || anything_ready()) (void)run_tasks(); // who has let go of one meanwhile
+    do {
+        ring_->end_multishots();
+        // Those that others have let go of meanwhile, or that were to be armed here.
+        while (take_inbox() || anything_ready()) (void)run_tasks();
+    } while (ring_->has_multishots());
 }
 
 void event_loop::run() {

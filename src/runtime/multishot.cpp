@@ -22,7 +22,7 @@ multishot::~multishot() {
 
 void multishot::want(executor& on) noexcept {
     lock_guard guard(lock_);
-    if (loop_) return;
+    if (loop_ || is_abandoned()) return;
     ring_ = on.kernel();
     if (!ring_) fatal("a kernel operation was awaited on a loop that has no ring: it needs an event_loop");
     loop_ = &on;
@@ -50,6 +50,7 @@ void multishot::end_loop() noexcept {
 bool multishot::forget() noexcept {
     lock_guard guard(lock_);
     loop_ = nullptr;
+    if (to_close_ >= 0) ::close(std::exchange(to_close_, -1)); // nobody hands entries over there any more
     return is_abandoned();
 }
 
@@ -105,8 +106,9 @@ void multishot::run() noexcept {
         }
         armed = armed && is_abandoned();
     }
-    if (armed) stop();
-    else if (is_waited_for()) {
+    if (armed) {
+        if (here.on_own_thread()) stop();
+    } else if (is_waited_for()) {
         if (here.on_own_thread()) want(here);
         else (void)post_to_waiter(); // this loop has ended too
     }

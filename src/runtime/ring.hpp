@@ -69,6 +69,7 @@ public:
     [[nodiscard]] bool hand_over() noexcept;
     /// Takes the multishots back, whose owners live on. On the ring's thread.
     void end_multishots() noexcept;
+    [[nodiscard]] bool has_multishots() const noexcept { return !multishots_.empty(); }
     /// The same on another thread, where the ring may not be used: those without an owner are left to the
     /// kernel. Terminates if one has an owner.
     void forget_multishots() noexcept;

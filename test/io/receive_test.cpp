@@ -347,6 +347,30 @@ TEST_CASE("tasks that wait for what a loop receives or accepts that ends get it 
     CHECK(got == "still");
 }
 
+TEST_CASE("a listener that goes on another thread is closed when its loop comes round, or ends") {
+    for (const bool ends : {false, true}) {
+        const long open = test_support::descriptors();
+        {
+            std::optional<event_loop> loop(std::in_place);
+            std::optional<tcp_listener> l(test_support::listen_here());
+            const std::string address = l->local_address().to_string();
+            loop->go([&]() -> task<> {
+                auto none = co_await with_timeout(0ms, l->accept());
+                CHECK(!none);
+            });
+            while (loop->in_flight() != 0 || loop->poll()) {
+            }
+            std::thread([&] { l.reset(); }).join();
+            if (ends) loop.reset();
+            else
+                while (loop->poll()) {
+                }
+            CHECK(tcp_listener::bind(address));
+        }
+        CHECK(test_support::descriptors() == open);
+    }
+}
+
 TEST_CASE("a loop that is stopped, and runs again, has those that wait for a receive or an accept wait on") {
     auto ends = pair_of_streams();
     std::string got;

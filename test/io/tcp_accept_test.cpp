@@ -126,6 +126,12 @@ IO_TASK("a listener's address is free as soon as it is gone, with the kernel acc
 }
 
 TEST_CASE("without descriptors every accept that waits is told, and one is served when there are some") {
+    // UBSan looks at an object's type with the help of a pipe, and reports a wrong type if it gets none.
+#ifdef __has_feature
+#if __has_feature(undefined_behavior_sanitizer)
+    SKIP("UBSan does not do without descriptors");
+#endif
+#endif
     ::rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
     on_the_loop([&]() -> task<> {

@@ -111,6 +111,7 @@ public:
     }
     /// For a receive of one's own, as an arm of `select` perhaps: what it gave. With room for `want` bytes.
     void put(io_buffer piece, std::size_t want = 1) {
+        if (piece.empty()) return;
         if (peek().empty()) {
             lent_ = std::move(piece);
             end_ = lent_.size();
@@ -171,8 +172,9 @@ private:
         const std::size_t have = end_ - begin_;
         if (!lent_.empty()) {
             if (size_ < have + want) {
-                size_ = std::max(first_size_, have + want);
-                bytes_.reset(new char[size_]);
+                const std::size_t size = std::max(first_size_, have + want);
+                bytes_.reset(new char[size]);
+                size_ = size;
             }
             std::memcpy(bytes_.get(), lent_.text().data() + begin_, have);
             lent_.reset();

@@ -34,8 +34,11 @@ struct stream_state : pooled {
 
     /// Takes from what is kept as much as fits; nothing if nothing is kept.
     [[nodiscard]] std::optional<std::size_t> take_kept(std::span<std::byte> to);
-    /// Takes the failure that a losing read was told, or `EBUSY` while a receiver has the stream; or 0.
-    [[nodiscard]] int take_failure() noexcept;
+    /// Whether the kernel receives by itself.
+    [[nodiscard]] bool is_receiving() const noexcept { return receiving && receiving->is_armed(); }
+    /// Takes what is kept (as much as fits into `to`), or the failure that a losing read was told, or `EBUSY`
+    /// while the kernel receives by itself. False if there is nothing.
+    [[nodiscard]] bool take_early(std::span<std::byte> to, std::optional<std::size_t>& count, int& failure);
     [[nodiscard]] receiver& receive();
     /// True if the descriptor is the receiver's now.
     [[nodiscard]] bool end_receiving() noexcept {
@@ -157,16 +160,17 @@ public:
         return read(std::as_writable_bytes(to));
     }
     /// Receives what has come, at least one byte, in memory that the loop lends: `while (auto piece =
-    /// co_await s.receive())`. Nothing is held for a stream that is silent. From the first call on the kernel
-    /// goes on receiving by itself (multishot, into buffers of its ring; where it can not, and in a guest's
-    /// ring, once a call), up to 16 pieces ahead; then the peer has to wait.
+    /// co_await s.receive())`. From the first call on the kernel goes on receiving by itself (multishot,
+    /// into buffers of its ring), up to 16 pieces ahead; then the peer has to wait. Nothing is held for a
+    /// stream that is silent. Where it can not, from pipes, and in a guest's ring, it receives once a call,
+    /// into a buffer of the heap.
     ///
     /// *Suspends* until there is some. *Outcomes*: an `io_buffer`; `errc::closed` at the end of the stream;
     /// the system's code. *Cancel*:
     /// withdrawn; nothing is lost, and nothing has to be asked of the kernel. An arm of select.
     ///
     /// One way to read at a time: `read` takes what was received and not taken yet, and fails with `EBUSY`
-    /// once there is none, until the end of the stream.
+    /// once there is none, for as long as the kernel receives.
     [[nodiscard]] detail::receive_op receive() { return detail::receive_op(state_->receive()); }
     /// Writes some of the bytes, at least one. *Outcomes*: the count; the system's code, `EPIPE` among them
     /// (no signal is raised).

@@ -34,9 +34,9 @@ public:
     result<void> set_no_delay(bool on) noexcept;
     /// Has the system find out whether a silent peer is still there (SO_KEEPALIVE). Off, to begin with.
     result<void> set_keep_alive(bool on) noexcept;
-    /// The same in a time of one's own, from 2 s on: asks a peer that is silent for half of it, and breaks
-    /// the connection (`ETIMEDOUT`) if there is no answer within the other half. (A peer to whom something is
-    /// on its way meanwhile is given up by the system alone, after some 15 minutes.)
+    /// The same in a time of one's own, from 2 s to 65,534: asks a peer that is silent for half of it, and
+    /// breaks the connection (`ETIMEDOUT`) if there is no answer within the other half. (A peer to whom
+    /// something is on its way meanwhile is given up by the system alone, after some 15 minutes.)
     result<void> set_keep_alive(std::chrono::seconds gone_after) noexcept;
 
     /// For the library: a connected socket.
@@ -48,7 +48,8 @@ struct tcp_listen_options {
     bool reuse_address = true;
     bool reuse_port = false;
     /// Whether the system may accept ahead of who asks, all that stand in its backlog at once (multishot).
-    /// False for who wants to hold no more connections than it serves.
+    /// False for who wants to hold no more connections than it serves (but one, after an accept was given
+    /// up).
     bool accept_ahead = true;
     /// As `tcp_stream::set_keep_alive`, for all that is accepted; 0: off.
     std::chrono::seconds keep_alive{0};

@@ -112,7 +112,7 @@ public:
     /// The loop that runs the calling thread's tasks; null where there is none.
     [[nodiscard]] static event_loop* current() noexcept;
 
-    /// The operations that the kernel has.
+    /// The operations that the kernel has for tasks of this loop.
     [[nodiscard]] std::size_t in_flight() const noexcept;
     [[nodiscard]] detail::ring* kernel() noexcept override { return ring_.get(); }
     void arm(time_point) noexcept override {}

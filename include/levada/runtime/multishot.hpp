@@ -141,25 +141,23 @@ public:
         return true;
     }
     /// What was taken, and nobody saw.
-    void put_back(Item&& item) {
-        lock_guard guard(waiting_.guarded_by);
-        if (first_ != 0) items_[--first_] = std::move(item);
-        else items_.insert(items_.begin(), std::move(item));
-    }
+    void put_back(Item&& item) noexcept { bring(std::move(item), if_nobody_waits::first); }
 
 protected:
     explicit arrivals(std::size_t most) : most_(most) {}
-    void bring(Item item) noexcept {
+    enum class if_nobody_waits : std::uint8_t { last, first, dropped };
+    void bring(Item item, if_nobody_waits then = if_nobody_waits::last) noexcept {
         work_list ready;
         {
             lock_guard guard(waiting_.guarded_by);
             if (queued_arm* a = waiting_.claim_first(ready))
                 static_cast<arrival_arm<Item>*>(a)->put(std::move(item));
-            else items_.push_back(std::move(item));
+            else if (then == if_nobody_waits::last) items_.push_back(std::move(item));
+            else if (then == if_nobody_waits::first && first_ != 0) items_[--first_] = std::move(item);
+            else if (then == if_nobody_waits::first) items_.insert(items_.begin(), std::move(item));
         }
         post_all(ready);
     }
-
     [[nodiscard]] bool is_waited_for() noexcept final {
         lock_guard guard(waiting_.guarded_by);
         return !waiting_.arms.empty();
