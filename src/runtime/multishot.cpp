@@ -110,7 +110,7 @@ void multishot::run() noexcept {
         if (here.on_own_thread()) stop();
     } else if (is_waited_for()) {
         if (here.on_own_thread()) want(here);
-        else (void)post_to_waiter(); // this loop has ended too
+        else post_to_waiter(); // this loop has ended too
     }
     unref();
 }
@@ -144,7 +144,7 @@ void multishot::retired() noexcept {
         on = std::exchange(loop_, nullptr);
     }
     // Idle: from here on another loop may arm it.
-    if (ends) (void)post_to_waiter();
+    if (ends) post_to_waiter();
     else if (is_waited_for()) want(*on);
     unref();
 }

@@ -58,13 +58,9 @@ class connection : public scene {
 public:
     task<> prepare() override {
         if (near_) co_return;
-        tcp_listener l = listen_here();
-        auto h = spawn(tcp_stream::connect, l.local_address().to_string());
-        auto far = co_await l.accept();
-        auto near = co_await h.join();
-        REQUIRE((near && far));
-        near_.emplace(std::move(*near));
-        far_.emplace(std::move(*far));
+        auto w = co_await test_support::connected();
+        near_.emplace(std::move(w.near));
+        far_.emplace(std::move(w.far));
     }
 
 protected:

@@ -9,7 +9,9 @@
 #include <filesystem>
 #include <iterator>
 #include <string_view>
+#include <utility>
 
+#include <levada/core/spawn.hpp>
 #include <levada/io/tcp.hpp>
 
 namespace test_support {
@@ -32,6 +34,24 @@ inline levada::tcp_listener listen_here(const levada::tcp_listen_options& option
     auto l = levada::tcp_listener::bind("127.0.0.1:0", options);
     REQUIRE(l);
     return std::move(*l);
+}
+
+/// A connection within this process.
+class wires {
+public:
+    wires(levada::tcp_stream a, levada::tcp_stream b) : near(std::move(a)), far(std::move(b)) {}
+    levada::tcp_stream near;
+    levada::tcp_stream far;
+};
+
+inline levada::task<wires> connected() {
+    levada::tcp_listener l = listen_here();
+    auto h = levada::spawn(levada::tcp_stream::connect, l.local_address().to_string());
+    auto far = co_await l.accept();
+    auto near = co_await h.join();
+    REQUIRE(near);
+    REQUIRE(far);
+    co_return wires(std::move(*near), std::move(*far));
 }
 
 /// Sends at once, behind the library's back.

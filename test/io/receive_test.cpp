@@ -224,20 +224,16 @@ IO_TASK("a pipe receives too, once a call") {
 }
 
 IO_TASK("a reset is told once, by the receive that meets it") {
-    auto l = tcp_listener::bind("127.0.0.1:0");
-    REQUIRE(l);
-    auto h = spawn(tcp_stream::connect, l->local_address().to_string());
-    auto far = co_await l->accept();
-    auto near = co_await h.join();
-    REQUIRE((far && near));
-    auto reader = spawn([&]() -> task<result<io_buffer>> { co_return co_await far->receive(); });
+    auto w = co_await test_support::connected();
+    std::optional<tcp_stream> near(std::move(w.near));
+    auto reader = spawn([&]() -> task<result<io_buffer>> { co_return co_await w.far.receive(); });
     co_await until_parked(reader);
     const linger at_once{1, 0};
     ::setsockopt(near->native_handle(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    near = fail(errc::closed); // closes it
+    near.reset(); // closes it
     auto got = co_await reader.join();
     CHECK((!got && got.error() == std::errc::connection_reset));
-    auto after = co_await far->receive();
+    auto after = co_await w.far.receive();
     CHECK((!after && after.error() == errc::closed));
 }
 

@@ -23,6 +23,7 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::connected;
 using test_support::descriptors;
 using test_support::holds;
 using test_support::listen_here;
@@ -31,24 +32,6 @@ using test_support::send_now;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// A connection within this process.
-class wires {
-public:
-    wires(tcp_stream a, tcp_stream b) : near(std::move(a)), far(std::move(b)) {}
-    tcp_stream near;
-    tcp_stream far;
-};
-
-task<wires> connected() {
-    tcp_listener l = listen_here();
-    auto h = spawn(tcp_stream::connect, l.local_address().to_string());
-    auto far = co_await l.accept();
-    auto near = co_await h.join();
-    REQUIRE(near);
-    REQUIRE(far);
-    co_return wires(std::move(*near), std::move(*far));
-}
 
 task<> read_once(tcp_stream& s, std::string& got) {
     std::array<char, 16> buffer{};

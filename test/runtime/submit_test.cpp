@@ -1,6 +1,6 @@
 #include "pipe_ends.hpp"
 
-#include <support.hpp>
+#include <io/on_the_loop.hpp>
 
 #include <fcntl.h>
 #include <liburing.h>
@@ -137,24 +137,19 @@ TEST_CASE("an operation of the user's own on another loop than the task's termin
 TEST_CASE(
     "a send without a copy is over when the kernel has let go of its buffer, with the send's own answer") {
     CHECK(levada::run([]() -> task<> {
-              auto listener = tcp_listener::bind("127.0.0.1:0");
-              REQUIRE(listener);
-              auto h = spawn(tcp_stream::connect, listener->local_address().to_string());
-              auto far = co_await listener->accept();
-              auto near = co_await h.join();
-              REQUIRE((far && near));
+              auto w = co_await test_support::connected();
               std::string bytes(100'000, 'z');
               auto reader = spawn([&]() -> task<std::size_t> {
                   std::size_t n = 0;
                   while (n < bytes.size()) {
-                      auto piece = co_await far->receive();
+                      auto piece = co_await w.far.receive();
                       if (!piece) break;
                       n += piece->size();
                   }
                   co_return n;
               });
               auto sent = co_await event_loop::current()->submit([&](io_uring_sqe* sqe) {
-                  io_uring_prep_send_zc(sqe, near->native_handle(), bytes.data(), bytes.size(), MSG_WAITALL,
+                  io_uring_prep_send_zc(sqe, w.near.native_handle(), bytes.data(), bytes.size(), MSG_WAITALL,
                                         0);
               });
               CHECK(holds(sent, 100'000));

@@ -8,24 +8,20 @@
 //    on that loop's thread. `lock_` guards `loop_` (null while it is idle), `abandoned_` and `posted_`; all
 //    else belongs to the thread of that loop while it is armed.
 // 2. Who waits joins the queue first, and arms then, if it is idle. Who makes it idle looks at the queue
-// after
-//    that, and arms it again, or, if its loop ends, posts it to the loop of one who waits. So nobody waits
-//    for one that is idle and not on its way to be armed.
+//    after that, and arms it again, or, if its loop ends, posts it to the loop of one who waits. So nobody
+//    waits for one that is idle and not on its way to be armed.
 // 3. It goes when its owner has let go of it, the kernel's last completion is in, and it is not posted: each
 //    holds a reference.
 // 4. Who posts it holds a lock that its target needs before it can end: `lock_`, which a loop takes to make
-// it
-//    idle; or that of the queue, in which a task of the target stands.
+//    it idle; or that of the queue, in which a task of the target stands.
 // 5. The kernel looks up the descriptor's number when it is handed the entry: until then, the descriptor
-// stays
-//    open. Whoever lets go of it on the loop's thread has the entry handed over first; elsewhere, it is
+//    stays open. Whoever lets go of it on the loop's thread has the entry handed over first; elsewhere, it is
 //    closed with the multishot.
 // Lock order: the queue's lock, then `lock_`, then a loop's inbox.
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -63,8 +59,8 @@ protected:
     };
     /// The kernel's answer, with the flags of the completion: puts what it brought into the queue.
     virtual next arrived(int result, unsigned flags) noexcept = 0;
-    /// Posts it to the loop of one who waits; false if nobody does.
-    virtual bool post_to_waiter() noexcept = 0;
+    /// Posts it to the loop of one who waits, if anybody does.
+    virtual void post_to_waiter() noexcept = 0;
     [[nodiscard]] virtual bool is_full() noexcept = 0;
     [[nodiscard]] virtual bool is_waited_for() noexcept = 0;
     /// The ring in which it is armed.
@@ -170,11 +166,9 @@ private:
         lock_guard guard(waiting_.guarded_by);
         return items_.size() - first_ >= most_;
     }
-    bool post_to_waiter() noexcept final {
+    void post_to_waiter() noexcept final {
         lock_guard guard(waiting_.guarded_by);
-        const queued_arm* const first = waiting_.arms.front();
-        if (first) post_to(*first->who->home());
-        return first != nullptr;
+        if (const queued_arm* const first = waiting_.arms.front()) post_to(*first->who->home());
     }
     wait_queue waiting_; // its lock guards the items
     std::vector<Item> items_;
