@@ -51,6 +51,16 @@ struct extra_option {
     std::function<bool(const char*)> set;
 };
 
+/// --patience, after how long a peer that takes no bytes is given up.
+inline extra_option patience_option(std::chrono::seconds& patience) {
+    const auto set = [&patience](const char* text) {
+        const auto n = number(text, 3600);
+        if (n && *n != 0) patience = std::chrono::seconds(*n);
+        return n && *n != 0;
+    };
+    return {"patience", "a number of seconds from 1 to 3600", set};
+}
+
 /// Reads the arguments; gives an exit status if the program ends here.
 inline std::optional<int> read_options(settings& set, int argc, char** argv, const char* usage,
                                        const std::vector<extra_option>& extras = {}) {
@@ -120,6 +130,20 @@ inline std::optional<levada::tcp_listener> listen(const settings& set) {
     std::printf("listening on %s\n", listener->local_address().to_string().c_str());
     std::fflush(stdout);
     return std::move(*listener);
+}
+
+/// Ends a connection so that what was written last arrives. If the peer still sends when a connection is
+/// closed, the system resets it, and the peer may lose what it has not read: so that is taken first, for some
+/// time.
+inline levada::task<> hang_up_gently(levada::tcp_stream& peer) {
+    auto ended = co_await peer.shutdown_write();
+    if (!ended) co_return;
+    static_cast<void>(co_await levada::with_timeout(10s, [&peer]() -> levada::task<> {
+        for (;;) {
+            auto more = co_await peer.receive();
+            if (!more) co_return;
+        }
+    }));
 }
 
 struct outcome {

@@ -17,7 +17,9 @@ import sys
 import tempfile
 import threading
 
+import chat
 import harness
+import kv
 import peers
 import servers
 from harness import expect, expect_match, helps, PATIENCE, prints, refuses, run, started, until
@@ -307,7 +309,7 @@ def main():
         sys.exit("Usage: check.py NAME PROGRAM [HELPER...]")
     harness.program, harness.arguments = sys.argv[2], sys.argv[3:]
     name = f"check_{sys.argv[1]}"
-    next(vars(m)[name] for m in (sys.modules[__name__], servers, peers) if name in vars(m))()
+    next(vars(m)[name] for m in (sys.modules[__name__], chat, kv, servers, peers) if name in vars(m))()
     sys.exit(harness.failures != 0)
 
 
