@@ -1,8 +1,9 @@
 #pragma once
 
-// Redis's protocol, RESP2: commands as they come in, and replies.
+// Redis's protocol: commands as they come in, and replies in RESP2 and RESP3.
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -26,8 +27,9 @@ enum class parsed { whole, part, wrong };
 class parser {
 public:
     /// Looks for the next command in `in`, which begins where the last one ended, and holds at least what the
-    /// call before saw. `whole`: `arguments()` are views into `in`, and `size()` says how much of it they
-    /// were. `wrong`: `error()` says why, and the stream cannot be understood any further.
+    /// call before saw. `whole`: `arguments()` are views into `in`, or into the parser if they were
+    /// `quoted()`, and `size()` says how much of `in` they were. `wrong`: `error()` says why, and the stream
+    /// cannot be understood any further.
     parsed next(std::string_view in) {
         for (;;) {
             parsed p = parsed::whole;
@@ -35,6 +37,7 @@ public:
                 case state::begin:
                     if (in.empty()) return parsed::part;
                     parts_.clear();
+                    unquoted_.clear();
                     at_ = searched_ = 0;
                     state_ = in.front() == '*' ? state::count : state::line;
                     break;
@@ -48,6 +51,8 @@ public:
         }
     }
     [[nodiscard]] const std::vector<std::string_view>& arguments() const noexcept { return arguments_; }
+    /// Whether the arguments came in quotes: they are valid until the next call only.
+    [[nodiscard]] bool quoted() const noexcept { return !unquoted_.empty(); }
     [[nodiscard]] std::size_t size() const noexcept { return at_; }
     [[nodiscard]] const char* error() const noexcept { return error_; }
     /// How many bytes more it needs at least, where that is known.
@@ -89,7 +94,10 @@ private:
     }
     parsed take_length(std::string_view in) {
         if (at_ >= in.size()) return parsed::part;
-        if (in[at_] != '$') return refuse("expected '$'");
+        if (in[at_] != '$') {
+            unquoted_ = std::string("expected '$', got '") + in[at_] + "'";
+            return refuse(unquoted_.c_str());
+        }
         std::int64_t n = 0;
         const parsed p = take_number(in, longest_argument, n, "invalid bulk length");
         if (p != parsed::whole) return p;
@@ -114,26 +122,64 @@ private:
             searched_ = in.size();
             return parsed::part;
         }
-        const auto blank = [&](std::size_t i) { return in[i] == ' ' || in[i] == '\t' || in[i] == '\r'; };
-        for (std::size_t i = 0; i < end;) {
-            if (blank(i)) {
-                ++i;
-                continue;
-            }
-            std::size_t to = i;
-            while (to < end && !blank(to)) ++to;
+        const std::string_view text = in.substr(0, end);
+        at_ = end + 1;
+        state_ = state::begin;
+        if (text.find_first_of("\"'") != std::string_view::npos) return take_quoted(text);
+        for (std::size_t i = 0; (i = text.find_first_not_of(blanks, i)) != std::string_view::npos;) {
+            const std::size_t to = std::min(text.find_first_of(blanks, i), text.size());
             parts_.emplace_back(i, to - i);
             i = to;
         }
-        at_ = end + 1;
-        state_ = state::begin;
         return parsed::whole;
+    }
+    // A line with quotes in it: "a\x20b\n" with escapes, 'a b' without any but \'.
+    parsed take_quoted(std::string_view text) {
+        unquoted_ = ' '; // not empty, whatever the arguments are
+        for (std::size_t i = 0; (i = text.find_first_not_of(blanks, i)) != std::string_view::npos;) {
+            const std::size_t begin = unquoted_.size();
+            while (i < text.size() && blanks.find(text[i]) == std::string_view::npos) {
+                const char c = text[i++];
+                if (c != '"' && c != '\'') {
+                    unquoted_ += c;
+                    continue;
+                }
+                while (i < text.size() && text[i] != c) i = take_character(text, i, c);
+                const bool closed = i < text.size();
+                if (!closed || (++i < text.size() && blanks.find(text[i]) == std::string_view::npos))
+                    return refuse("unbalanced quotes in request");
+            }
+            parts_.emplace_back(begin, unquoted_.size() - begin);
+        }
+        return parsed::whole;
+    }
+    // Takes one character within quotes, an escaped one perhaps; gives where the next one begins.
+    std::size_t take_character(std::string_view text, std::size_t i, char quote) {
+        const auto next = [&](std::size_t n) { return i + n < text.size() ? text[i + n] : '\0'; };
+        if (text[i] != '\\' || i + 1 == text.size() || (quote == '\'' && next(1) != '\'')) {
+            unquoted_ += text[i];
+            return i + 1;
+        }
+        if (next(1) == 'x' && std::isxdigit(static_cast<unsigned char>(next(2))) &&
+            std::isxdigit(static_cast<unsigned char>(next(3)))) {
+            unsigned code = 0;
+            std::from_chars(text.data() + i + 2, text.data() + i + 4, code, 16);
+            unquoted_ += static_cast<char>(code);
+            return i + 4;
+        }
+        constexpr std::string_view names = "nrtba", meanings = "\n\r\t\b\a";
+        const auto named = names.find(next(1));
+        unquoted_ += named == std::string_view::npos ? next(1) : meanings[named];
+        return i + 2;
     }
     parsed finish(std::string_view in) {
         arguments_.clear();
-        for (const auto& [at, size] : parts_) arguments_.push_back(in.substr(at, size));
+        const std::string_view from = quoted() ? std::string_view(unquoted_) : in;
+        for (const auto& [at, size] : parts_) arguments_.push_back(from.substr(at, size));
         return parsed::whole;
     }
+
+    static constexpr std::string_view blanks = " \t\r\v\f";
 
     state state_ = state::begin;
     std::size_t at_ = 0;       // parsed so far
@@ -141,6 +187,7 @@ private:
     std::size_t left_ = 0;     // arguments to come
     std::size_t length_ = 0;   // of the one that comes
     std::vector<std::pair<std::size_t, std::size_t>> parts_;
+    std::string unquoted_; // the arguments of a line with quotes in it
     std::vector<std::string_view> arguments_;
     const char* error_ = "";
 };
@@ -159,14 +206,35 @@ inline void integer(std::string& out, char kind, std::int64_t n) {
     line(out, kind, std::string_view(digits, static_cast<std::size_t>(end - digits)));
 }
 inline void simple(std::string& out, std::string_view text) { line(out, '+', text); }
-inline void error(std::string& out, std::string_view text) { line(out, '-', text); }
+/// A text may quote what the client has sent: ends of lines in it become blanks.
+inline void error(std::string& out, std::string_view text) {
+    const std::size_t begin = out.size();
+    line(out, '-', text);
+    std::replace_if(
+        out.begin() + static_cast<std::ptrdiff_t>(begin), out.end() - 2,
+        [](char c) { return c == '\r' || c == '\n'; }, ' ');
+}
 inline void number(std::string& out, std::int64_t n) { integer(out, ':', n); }
 inline void array(std::string& out, std::size_t n) { integer(out, '*', static_cast<std::int64_t>(n)); }
-inline void null(std::string& out) { out += "$-1\r\n"; }
 inline void bulk(std::string& out, std::string_view text) {
     integer(out, '$', static_cast<std::int64_t>(text.size()));
     out += text;
     out += "\r\n";
+}
+
+// Those that RESP3 has, and RESP2 writes in another way.
+
+enum class version { resp2 = 2, resp3 = 3 };
+
+inline void null(std::string& out, version v) { out += v == version::resp3 ? "_\r\n" : "$-1\r\n"; }
+inline void null_array(std::string& out, version v) { out += v == version::resp3 ? "_\r\n" : "*-1\r\n"; }
+inline void map(std::string& out, std::size_t pairs, version v) {
+    const bool has = v == version::resp3;
+    integer(out, has ? '%' : '*', static_cast<std::int64_t>(has ? pairs : 2 * pairs));
+}
+/// What the client has not asked for.
+inline void push(std::string& out, std::size_t n, version v) {
+    integer(out, v == version::resp3 ? '>' : '*', static_cast<std::int64_t>(n));
 }
 
 } // namespace resp

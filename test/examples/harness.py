@@ -101,6 +101,11 @@ def does_without_descriptors():
     return b"__ubsan_" not in pathlib.Path(program).read_bytes()
 
 
+def is_sanitized():
+    binary = pathlib.Path(program).read_bytes()
+    return b"__asan_" in binary or b"__tsan_" in binary
+
+
 def connect(address):
     return socket.create_connection(address, timeout=PATIENCE)
 

@@ -1,13 +1,12 @@
-"""The checks of kv_server."""
+"""The checks of kv_server: its commands, its protocol, and clients of Redis. kv_limits.py has those of time and memory."""
 
-import shutil
 import signal
 import socket
 import struct
-import subprocess
 
-import harness
-from harness import PATIENCE, connect, expect, helps, read_all, read_exactly, refuses, server, stop, until
+import kv_clients
+import kv_limits
+from harness import connect, expect, helps, read_all, read_exactly, refuses, server, stop, until
 
 
 def ask(client, *lines):
@@ -51,7 +50,7 @@ def kv_commands(shards):
         ("INCR a", ":2\r\n"),
         ("INCR new", ":1\r\n"),
         ("SET top 9223372036854775807", "+OK\r\n"),
-        ("INCR top", wrong),
+        ("INCR top", "-ERR increment or decrement would overflow\r\n"),
         ("EXPIRE a 50", ":1\r\n"),
         ("TTL a", ":50\r\n"),
         ("EXPIRE none 50", ":0\r\n"),
@@ -65,6 +64,76 @@ def kv_commands(shards):
         ("GET", "-ERR wrong number of arguments for 'get' command\r\n"),
         ("NONSENSE x", "-ERR unknown command 'NONSENSE'\r\n"),
         ("SELECT 1", "-ERR DB index is out of range\r\n"),
+        ("SET zeros 007", "+OK\r\n"),
+        ("INCR zeros", wrong),
+        ("SET zeros +7", "+OK\r\n"),
+        ("INCR zeros", wrong),
+        ("INCRBY n 10", ":10\r\n"),
+        ("DECRBY n 4", ":6\r\n"),
+        ("DECR n", ":5\r\n"),
+        ("INCRBY n 07", wrong),
+        ("DECRBY n -9223372036854775808", "-ERR decrement would overflow\r\n"),
+        ("SETNX n 1", ":0\r\n"),
+        ("SETNX once 1", ":1\r\n"),
+        ("SETEX s 100 v", "+OK\r\n"),
+        ("TTL s", ":100\r\n"),
+        ("SETEX s 0 v", "-ERR invalid expire time in 'setex' command\r\n"),
+        ("PSETEX s 50000 w", "+OK\r\n"),
+        ("TTL s", ":50\r\n"),
+        ("SET s x KEEPTTL", "+OK\r\n"),
+        ("TTL s", ":50\r\n"),
+        ("SET s y GET", "$1\r\nx\r\n"),
+        ("SET fresh y GET", "$-1\r\n"),
+        ("SET s z XX GET", "$1\r\ny\r\n"),
+        ("TTL s", ":-1\r\n"),
+        ("SET s z EX 1 KEEPTTL", "-ERR syntax error\r\n"),
+        ("SET s z EXAT 33333333333", "+OK\r\n"),
+        ("EXPIRETIME s", ":33333333333\r\n"),
+        ("SET s z PXAT 33333333333444", "+OK\r\n"),
+        ("PEXPIRETIME s", ":33333333333444\r\n"),
+        ("PERSIST s", ":1\r\n"),
+        ("PERSIST s", ":0\r\n"),
+        ("EXPIRE s 9000000000", ":1\r\n"),
+        ("TTL s", ":9000000000\r\n"),
+        ("EXPIRE s 9223372036854775807", "-ERR invalid expire time in 'expire' command\r\n"),
+        ("EXPIRE s 10 NX", ":0\r\n"),
+        ("EXPIRE s 10 LT", ":1\r\n"),
+        ("PEXPIRE s 20000 GT", ":1\r\n"),
+        ("EXPIRE s 10 NX XX", "-ERR NX and XX, GT or LT options at the same time are not compatible\r\n"),
+        ("EXPIREAT s 44444444444", ":1\r\n"),
+        ("EXPIRETIME s", ":44444444444\r\n"),
+        ("PEXPIREAT s 1", ":1\r\n"),
+        ("EXISTS s", ":0\r\n"),
+        ("PTTL s", ":-2\r\n"),
+        ("APPEND s ab", ":2\r\n"),
+        ("APPEND s cd", ":4\r\n"),
+        ("STRLEN s", ":4\r\n"),
+        ("TYPE s", "+string\r\n"),
+        ("TYPE none", "+none\r\n"),
+        ("GETEX s EX 100", "$4\r\nabcd\r\n"),
+        ("TTL s", ":100\r\n"),
+        ("GETEX s PERSIST", "$4\r\nabcd\r\n"),
+        ("TTL s", ":-1\r\n"),
+        ("GETSET s x", "$4\r\nabcd\r\n"),
+        ("GETDEL s", "$1\r\nx\r\n"),
+        ("GETDEL s", "$-1\r\n"),
+        ('SET "a key" "a\\x41\\n\\"b"', "+OK\r\n"),
+        ("GET 'a key'", '$5\r\naA\n"b\r\n'),
+        ("ECHO 'it\\'s'", "$4\r\nit's\r\n"),
+        ('ECHO ""', "$0\r\n\r\n"),
+        ("UNLINK once n zeros fresh 'a key'", ":5\r\n"),
+        ("CLIENT SETNAME me", "+OK\r\n"),
+        ("CLIENT GETNAME", "$2\r\nme\r\n"),
+        ("CLIENT SETINFO LIB-NAME x", "+OK\r\n"),
+        ("CLIENT NONSENSE", "-ERR unknown subcommand 'NONSENSE'. Try CLIENT HELP.\r\n"),
+        ("CONFIG GET appendonly", "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n"),
+        ("CONFIG SET appendonly no", "+OK\r\n"),
+        ("CONFIG SET nonsense 1", "-ERR Unknown option or number of arguments for CONFIG SET - 'nonsense'\r\n"),
+        ("COMMAND INFO get", "*1\r\n*6\r\n$3\r\nget\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n"),
+        ("UNSUBSCRIBE", "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n"),
+        ("PUNSUBSCRIBE p", "*3\r\n$12\r\npunsubscribe\r\n$1\r\np\r\n:0\r\n"),
+        ("EXEC", "-ERR EXEC without MULTI\r\n"),
+        ("DISCARD", "-ERR DISCARD without MULTI\r\n"),
         ("", ""),
     ]
     with server("--shards", shards) as (process, address):
@@ -94,12 +163,14 @@ def kv_misbehaving():
     errors = {
         b"*x\r\n": b"invalid multibulk length",
         b"*2000000\r\n": b"invalid multibulk length",
-        b"*1\r\n:4\r\n": b"expected '$'",
+        b"*1\r\n:4\r\n": b"expected '$', got ':'",
         b"*1\r\n$-1\r\n": b"invalid bulk length",
         b"*1\r\n$99999999999\r\n": b"invalid bulk length",
         b"*1\r\n$4\r\nPINGxx": b"expected CRLF",
         b"*" + b"1" * 100: b"invalid multibulk length",
         b"x" * 70_000: b"too big inline request",
+        b'SET a "b\r\n': b"unbalanced quotes in request",
+        b'SET a "b"c\r\n': b"unbalanced quotes in request",
     }
     with server() as (process, address), connect(address) as other:
         for sent, why in errors.items():
@@ -120,11 +191,11 @@ def kv_misbehaving():
             client.sendall(command(b"SET", b"big", big) + command(b"GET", b"big"))
             wanted = b"+OK\r\n$%d\r\n" % len(big) + big + b"\r\n"
             expect("8 MiB there and back", read_exactly(client, len(wanted)) == wanted, True)
-        stop(process, signal.SIGINT, r"served 12 connections, cut off 0\n")
+        stop(process, signal.SIGINT, r"served 14 connections, cut off 0\n")
 
 
 def kv_publishes():
-    with server("--shards", 2) as (process, address), connect(address) as sub, connect(address) as pub:
+    with server("--shards", 2, "--patience", 1) as (process, address), connect(address) as sub, connect(address) as pub:
         sub.sendall(b"SUBSCRIBE news\r\nSUBSCRIBE other\r\n")
         wanted = b"*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:2\r\n"
         expect("SUBSCRIBE", read_exactly(sub, len(wanted)), wanted)
@@ -148,36 +219,117 @@ def kv_publishes():
         stop(process, signal.SIGINT, r"served 2 connections, cut off 0\n")
 
 
-def kv_real_clients():
-    with server() as (process, address):
-        port = str(address[1])
-        if shutil.which("redis-cli"):
-            for words, wanted in [("set greeting hello", "OK\n"), ("get greeting", "hello\n"), ("incr n", "1\n")]:
-                done = subprocess.run(
-                    ["redis-cli", "-p", port, *words.split()], capture_output=True, text=True, timeout=PATIENCE, check=False
-                )
-                expect(f"redis-cli {words}", done.stdout, wanted)
-        if shutil.which("redis-benchmark"):
-            for depth in ("1", "16"):
-                done = subprocess.run(
-                    ["redis-benchmark", "-p", port, "-t", "ping,set,get,incr,mset", "-n", "2000", "-c", "20", "-P", depth, "-q"],
-                    capture_output=True, text=True, timeout=PATIENCE, check=False,
-                )
-                expect("redis-benchmark", done.returncode, 0)
-                expect("its results", done.stdout.count("requests per second"), 6)
-        for client in harness.arguments:
-            done = subprocess.run([client, port], capture_output=True, text=True, timeout=PATIENCE, check=False)
-            expect("hiredis", (done.stderr, done.returncode), ("", 0))
-        stop(process, signal.SIGTERM, r"served \d+ connections, cut off 0\n")
+def kv_subscribes():
+    """The shapes of what a subscriber gets."""
+
+    def confirms(word, name, count, mark=b"*"):
+        return mark + b"3\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n:%d\r\n" % (len(word), word, len(name), name, count)
+
+    with server() as (process, address), connect(address) as sub, connect(address) as pub:
+        # One name twice counts once.
+        sub.sendall(b"SUBSCRIBE a\r\nSUBSCRIBE a\r\nPSUBSCRIBE a* [b-c]?\r\nPING\r\nPING x\r\n")
+        wanted = confirms(b"subscribe", b"a", 1) * 2
+        wanted += confirms(b"psubscribe", b"a*", 2) + confirms(b"psubscribe", b"[b-c]?", 3)
+        wanted += b"*2\r\n$4\r\npong\r\n$0\r\n\r\n*2\r\n$4\r\npong\r\n$1\r\nx\r\n"
+        expect("subscriptions", read_exactly(sub, len(wanted)), wanted)
+        expect("by name and by pattern", ask(pub, "PUBLISH a 1", "PUBLISH c! 2", "PUBLISH d 3"), ":2\r\n:1\r\n:0\r\n")
+        wanted = b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n"
+        wanted += b"*4\r\n$8\r\npmessage\r\n$2\r\na*\r\n$1\r\na\r\n$1\r\n1\r\n"
+        wanted += b"*4\r\n$8\r\npmessage\r\n$6\r\n[b-c]?\r\n$2\r\nc!\r\n$1\r\n2\r\n"
+        expect("messages", read_exactly(sub, len(wanted)), wanted)
+        sub.sendall(b"UNSUBSCRIBE\r\nPUNSUBSCRIBE\r\nGET a\r\n")
+        wanted = confirms(b"unsubscribe", b"a", 2) + confirms(b"punsubscribe", b"[b-c]?", 1)
+        wanted += confirms(b"punsubscribe", b"a*", 0) + b"$-1\r\n"
+        expect("no subscriptions", read_exactly(sub, len(wanted)), wanted)
+        # With RESP3, a subscriber may do all else; it publishes to itself, too.
+        with connect(address) as three:
+            three.sendall(b"HELLO 3\r\n")
+            hello = read_exactly(three, 4)
+            expect("a map", hello, b"%7\r\n")
+            while not hello.endswith(b"modules\r\n*0\r\n"):
+                hello += three.recv(1000)
+            three.sendall(b"GET none\r\nSUBSCRIBE a\r\nPUBLISH a 1\r\nSET a 5\r\nGET a\r\nUNSUBSCRIBE\r\nUNSUBSCRIBE\r\nQUIT\r\n")
+            wanted = b"_\r\n" + confirms(b"subscribe", b"a", 1, b">") + b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n:1\r\n"
+            wanted += b"+OK\r\n$1\r\n5\r\n" + confirms(b"unsubscribe", b"a", 0, b">") + b">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n+OK\r\n"
+            expect("RESP3", read_all(three), wanted)
+        for refused, why in {"HELLO 4": "NOPROTO unsupported protocol version", "HELLO x": "ERR Protocol version is not an integer or out of range"}.items():
+            expect(refused, ask(pub, refused), f"-{why}\r\n")
+        stop(process, signal.SIGINT, r"served 3 connections, cut off 0\n")
+
+
+def kv_transactions(shards):
+    with server("--shards", shards) as (process, address), connect(address) as client, connect(address) as sub:
+        queued = "+QUEUED\r\n"
+        sub.sendall(b"SUBSCRIBE news\r\n")
+        sub.recv(1000)
+        done = ask(client, "MULTI", "SET {t}a 1", "INCR {t}a", "MGET {t}a {t}b", "PUBLISH news x", "INCR", "DISCARD")
+        refused = "-ERR wrong number of arguments for 'incr' command\r\n"
+        expect("discarded", done, "+OK\r\n" + queued * 4 + refused + "+OK\r\n")
+        done = ask(client, "MULTI", "SET {t}a x", "NONSENSE", "EXEC", "EXISTS {t}a")
+        aborted = "-EXECABORT Transaction discarded because of previous errors.\r\n"
+        expect("after an error", done, "+OK\r\n" + queued + "-ERR unknown command 'NONSENSE'\r\n" + aborted + ":0\r\n")
+        done = ask(client, "MULTI", "SET {t}a 1", "ECHO y", "INCR {t}a", "MULTI", "PUBLISH news x", "MGET {t}a {t}b", "EXEC", "GET {t}a")
+        wanted = "+OK\r\n" + queued * 3 + "-ERR MULTI calls can not be nested\r\n" + queued * 2
+        wanted += "*5\r\n+OK\r\n$1\r\ny\r\n:2\r\n:1\r\n*2\r\n$1\r\n2\r\n$-1\r\n$1\r\n2\r\n"
+        expect("done", done, wanted)
+        expect("published once", sub.recv(1000), b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nx\r\n")
+        if shards > 1:
+            names = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
+            done = ask(client, "MULTI", *(f"SET {name} 1" for name in names), "EXEC", "EXISTS a b")
+            expect("keys of several shards", ("-CROSSSLOT" in done, done.endswith(aborted + ":0\r\n")), (True, True))
+        # Nothing comes in between: each reads what it has written.
+        others = [connect(address) for _ in range(4)]
+        many = command(b"MULTI") + (command(b"INCR", b"{t}n") * 2 + command(b"GET", b"{t}n")) * 100 + command(b"EXEC")
+        for other in others:
+            other.sendall(many + command(b"PING", b"mark"))
+        for other in others:
+            data = b""
+            while not data.endswith(b"mark\r\n"):
+                data += other.recv(1 << 16)
+            numbers = [int(line.strip(b":")) for line in data.split(b"*300\r\n")[1].split(b"\r\n") if line[:1] != b"$" and line.strip(b":").isdigit()]
+            first = numbers[0]
+            expect("in one go", numbers, [first + n for i in range(0, 200, 2) for n in (i, i + 1, i + 1)])
+            other.close()
+        stop(process, signal.SIGINT, r"served 6 connections, cut off 0\n")
+
+
+def kv_walks(shards):
+    """SCAN gives every key that is there all the time, though others come and go."""
+    with server("--shards", shards) as (process, address), connect(address) as client:
+        for i in range(0, 1000, 100):
+            ask(client, *(f"SET stays:{n} 1" for n in range(i, i + 100)), *(f"SET goes:{n} 1" for n in range(i, i + 100)))
+        expect("DBSIZE", ask(client, "DBSIZE"), ":2000\r\n")
+        found, at, rounds = [], "0", 0
+        while rounds == 0 or at != "0":
+            lines = ask(client, f"SCAN {at} COUNT 37 MATCH stays:*").split("\r\n")
+            at = lines[2]
+            found += lines[5::2]
+            ask(client, *(f"DEL goes:{n}" for n in range(20 * rounds, 20 * rounds + 20)), f"SET new:{rounds} 1")
+            rounds += 1
+        expect("all that stay", set(found), {f"stays:{n}" for n in range(1000)})
+        keys = ask(client, "KEYS stays:1?[0-2]").split("\r\n")
+        expect("KEYS", (keys[0], set(keys[2::2])), ("*30", {f"stays:1{i}{j}" for i in range(10) for j in range(3)}))
+        expect("no cursor", ask(client, "SCAN x"), "-ERR invalid cursor\r\n")
+        expect("a cursor of nothing", ask(client, "SCAN 999999999999 COUNT 100000")[:5], "*2\r\n$")
+        expect("FLUSHALL", ask(client, "FLUSHALL", "DBSIZE", "KEYS *"), "+OK\r\n:0\r\n*0\r\n")
+        stop(process, signal.SIGINT, r"served 1 connections, cut off 0\n")
 
 
 def check_kv_server():
     helps()
     refuses(2, r"Give one, as in: kv_server --port")
+    refuses(2, r"--patience takes a number of seconds from 1 to 3600, not 'x'", "--port", "0", "--patience", "x")
     refuses(2, r"--shards takes a number from 1 to 64, not '0'", "--port", "0", "--shards", "0")
     kv_commands(1)
     kv_commands(5)
     kv_expires()
     kv_misbehaving()
     kv_publishes()
-    kv_real_clients()
+    kv_subscribes()
+    for shards in (1, 5):
+        kv_transactions(shards)
+        kv_walks(shards)
+    kv_limits.check()
+    kv_clients.check()
+
+

@@ -52,6 +52,7 @@ have() { # WHAT
         hiredis) pkg-config --exists hiredis 2>/dev/null ;;
         http-parser) echo '#include <http_parser.h>' | "${CXX:-g++}" -x c++ -E - >/dev/null 2>&1 ;;
         redis-tools) command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null ;;
+        redis-py) python3 -c 'import redis' 2>/dev/null || /usr/bin/python3 -c 'import redis' 2>/dev/null ;;
         openssl) command -v openssl >/dev/null ;;
         libssl) pkg-config --exists openssl 2>/dev/null ;;
         glib) pkg-config --exists glib-2.0 2>/dev/null ;;
@@ -82,6 +83,8 @@ package() { # WHAT MANAGER: the package's name there
         apt-get:http-parser) echo libhttp-parser-dev ;;
         dnf:http-parser) echo http-parser-devel ;;
         dnf:redis-tools | pacman:redis-tools) echo redis ;;
+        apt-get:redis-py | dnf:redis-py) echo python3-redis ;;
+        pacman:redis-py) echo python-redis ;;
         apt-get:libssl) echo libssl-dev ;;
         dnf:libssl) echo openssl-devel ;;
         pacman:libssl) echo openssl ;;
