@@ -115,10 +115,11 @@ def boost_version():
     return (number // 100000, number // 100 % 1000)
 
 
-def build_ours():
-    """Builds what Meson builds: ours, and Asio's. Gives (program, compiler)."""
-    command = ["meson", "setup", str(BUILD), "-Dbenchmarks=enabled", "-Dbuildtype=release", "-Dtests=disabled",
-               "-Dexamples=disabled"]
+def set_up(what):
+    """Builds what Meson builds in a release build with examples or with benchmarks. Gives the compiler."""
+    command = ["meson", "setup", str(BUILD), "-Dbuildtype=release", "-Dtests=disabled",
+               f"-Dbenchmarks={'enabled' if what == 'benchmarks' else 'disabled'}",
+               f"-Dexamples={'enabled' if what == 'examples' else 'disabled'}"]
     if (BUILD / "build.ninja").exists():
         command.append("--reconfigure")
     try:
@@ -130,7 +131,19 @@ def build_ours():
     # What Meson chose when it set the directory up, which CXX need not name any more.
     commands = json.loads((BUILD / "compile_commands.json").read_text())
     compiler = next(word for word in commands[0]["command"].split() if not word.endswith("ccache"))
-    return BUILD / "bench/channel", output(compiler, "--version").splitlines()[0]
+    return output(compiler, "--version").splitlines()[0]
+
+
+def build_ours():
+    """Ours, and Asio's. Gives (program, compiler)."""
+    compiler = set_up("benchmarks")
+    return BUILD / "bench/channel", compiler
+
+
+def build_servers():
+    """The example servers. Gives (folder of the build, compiler)."""
+    need_ours()
+    return BUILD, set_up("examples")
 
 
 def build_go():
