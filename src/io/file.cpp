@@ -145,7 +145,7 @@ stat_op::~stat_op() = default;
 
 void stat_op::prepare(io_uring_sqe& sqe) noexcept {
     io_uring_prep_statx(&sqe, fd_, path_.c_str(), path_.empty() ? AT_EMPTY_PATH : 0,
-                        STATX_TYPE | STATX_MODE | STATX_SIZE, into_.get());
+                        STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_MTIME, into_.get());
 }
 
 result<file_status> stat_op::take() noexcept {
@@ -155,7 +155,10 @@ result<file_status> stat_op::take() noexcept {
 
 } // namespace detail
 
-file_status::file_status(const struct statx& s) noexcept : size_(s.stx_size), mode_(s.stx_mode) {}
+file_status::file_status(const struct statx& s) noexcept
+    : size_(s.stx_size),
+      mode_(s.stx_mode),
+      modified_(std::chrono::seconds(s.stx_mtime.tv_sec) + std::chrono::nanoseconds(s.stx_mtime.tv_nsec)) {}
 
 task<result<void>> file::truncate(std::uint64_t size) const {
     const int fd = native_handle();

@@ -180,6 +180,18 @@ TEST_CASE("status tells size and kind, of an open file and of a path, links foll
     });
 }
 
+TEST_CASE("status tells when a file was changed, to the nanosecond") {
+    temporary_directory dir;
+    put(dir / "f", "12345");
+    const timespec times[] = {{1, 0}, {1'000'000'000, 123'456'789}}; // of access, of change
+    REQUIRE(::utimensat(AT_FDCWD, (dir / "f").c_str(), times, 0) == 0);
+    on_the_loop([&]() -> task<> {
+        auto status = co_await stat_file(dir / "f");
+        REQUIRE(status);
+        CHECK(status->modified().time_since_epoch() == 1'000'000'000s + 123'456'789ns);
+    });
+}
+
 TEST_CASE("close tells how it went, once; what is used afterwards fails with EBADF") {
     temporary_directory dir;
     put(dir / "f", "12345");

@@ -50,7 +50,6 @@ have() { # WHAT
             ;;
         clang-format) find_clang_format >/dev/null ;;
         hiredis) pkg-config --exists hiredis 2>/dev/null ;;
-        http-parser) echo '#include <http_parser.h>' | "${CXX:-g++}" -x c++ -E - >/dev/null 2>&1 ;;
         redis-tools) command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null ;;
         redis-py) python3 -c 'import redis' 2>/dev/null || /usr/bin/python3 -c 'import redis' 2>/dev/null ;;
         openssl) command -v openssl >/dev/null ;;
@@ -80,8 +79,6 @@ package() { # WHAT MANAGER: the package's name there
         dnf:liburing) echo liburing-devel ;;
         apt-get:hiredis) echo libhiredis-dev ;;
         dnf:hiredis) echo hiredis-devel ;;
-        apt-get:http-parser) echo libhttp-parser-dev ;;
-        dnf:http-parser) echo http-parser-devel ;;
         dnf:redis-tools | pacman:redis-tools) echo redis ;;
         apt-get:redis-py | dnf:redis-py) echo python3-redis ;;
         pacman:redis-py) echo python-redis ;;

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -154,10 +155,15 @@ public:
     [[nodiscard]] bool is_symlink() const noexcept { return S_ISLNK(mode_); }
     /// Type and permissions, as in `struct stat`.
     [[nodiscard]] mode_t mode() const noexcept { return mode_; }
+    /// When its bytes were last changed.
+    [[nodiscard]] std::chrono::sys_time<std::chrono::nanoseconds> modified() const noexcept {
+        return modified_;
+    }
 
 private:
     std::uint64_t size_;
     mode_t mode_;
+    std::chrono::sys_time<std::chrono::nanoseconds> modified_;
 };
 
 namespace detail {
