@@ -1,4 +1,10 @@
-// Forwards TCP connections to another address, both ways, half-closes and all.
+// Forwards TCP connections to another address, both ways: half-closes as half-closes, resets as resets.
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <chrono>
@@ -9,6 +15,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -40,35 +47,92 @@ Exit status: 0 stopped by a signal; 1 it could not listen; 2 bad arguments.
 )";
 
 constexpr auto connect_limit = 10s;
+constexpr auto delivery_limit = 5s;
 
-/// One way; ends the other side's input at the end of this one's.
-task<> copy(tcp_stream& from, tcp_stream& to, std::atomic<std::uint64_t>& bytes) {
+/// One of the two sides of a connection. It resets its peer when it is closed, however that comes about,
+/// unless both ways have come to their end before: so nothing that was cut off looks whole.
+struct side {
+    explicit side(tcp_stream s) : stream(std::move(s)) { reset_when_closed(true); }
+    void reset_when_closed(bool on) const noexcept {
+        const linger how{on, 0};
+        static_cast<void>(::setsockopt(stream.native_handle(), SOL_SOCKET, SO_LINGER, &how, sizeof how));
+    }
+    /// Whether nothing can come or go any more. (One that has only ended its input is not gone.)
+    [[nodiscard]] bool is_gone() const noexcept {
+        tcp_info info{};
+        socklen_t size = sizeof info;
+        return ::getsockopt(stream.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+               info.tcpi_state == TCP_CLOSE;
+    }
+
+    tcp_stream stream;
+    mutex writing;
+    bool takes_no_more = false;
+    bool cut_off = false; // a write was told so
+};
+
+/// One way: passes on what comes, and its end. Throws if `from` is cut off, which ends the other way too. If
+/// `to` takes no more, the other way goes on, as there may be an answer on it.
+task<> copy(side& from, side& to, std::atomic<std::uint64_t>& bytes) {
     for (;;) {
-        auto piece = co_await from.receive();
+        auto piece = co_await from.stream.receive();
         if (!piece && piece.error() == errc::closed) break;
         const io_buffer got = std::move(piece.value());
-        co_await or_throw(to.write_all(got.bytes()));
+        auto guard = co_await to.writing.lock();
+        auto written = co_await to.stream.write_all(got.bytes());
+        if (!written) {
+            to.takes_no_more = true;
+            to.cut_off = written.error() != std::errc::broken_pipe;
+            co_return;
+        }
         bytes += got.size();
     }
-    co_await or_throw(to.shutdown_write());
+    // The system tells of a reset only once. If a write was told, the end that is read here is none.
+    if (from.is_gone()) {
+        auto guard = co_await from.writing.lock();
+        if (from.cut_off) throw std::system_error(std::make_error_code(std::errc::connection_reset));
+    }
+    auto told = co_await to.stream.shutdown_write();
+    if (!told) to.takes_no_more = true;
+}
+
+/// Waits until the peer's system has all that was written, which a reset would drop.
+task<> delivered(const side& s) {
+    const time_point limit = now() + delivery_limit;
+    while (!s.is_gone() && now() < limit) {
+        int waiting = 0;
+        if (::ioctl(s.stream.native_handle(), SIOCOUTQ, &waiting) != 0 || waiting == 0) co_return;
+        co_await sleep_for(5ms);
+    }
 }
 
 task<> forward(tcp_stream client, std::string where, std::chrono::seconds gone_after,
                std::atomic<std::uint64_t>& bytes) {
+    side near(std::move(client));
     auto target = co_await with_timeout(connect_limit, tcp_stream::connect, where);
     if (!target) {
         std::fprintf(stderr, "port_forward: cannot connect to %s: %s\n", where.c_str(),
                      target.error().message().c_str());
         co_return;
     }
-    static_cast<void>(target->set_keep_alive(gone_after));
+    side far(std::move(*target));
+    static_cast<void>(far.stream.set_keep_alive(gone_after));
+    bool whole = false;
     try {
         co_await with_group([&](task_group& g) -> task<> {
-            g.go(copy, std::ref(client), std::ref(*target), std::ref(bytes));
-            g.go(copy, std::ref(*target), std::ref(client), std::ref(bytes));
+            g.go(copy, std::ref(near), std::ref(far), std::ref(bytes));
+            g.go(copy, std::ref(far), std::ref(near), std::ref(bytes));
             co_return;
         });
-    } catch (const std::system_error&) { // one side was reset: so is the other
+        whole = !near.takes_no_more && !far.takes_no_more;
+    } catch (const std::system_error&) { // one side was cut off: so is the other
+    }
+    if (whole) {
+        near.reset_when_closed(false);
+        far.reset_when_closed(false);
+    } else {
+        co_await delivered(near);
+        co_await delivered(far);
     }
 }
 

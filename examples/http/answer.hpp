@@ -2,6 +2,7 @@
 
 // The heads of answers.
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -10,6 +11,8 @@
 #include "date.hpp"
 
 namespace http {
+
+inline constexpr std::size_t usual_answer = 2048;
 
 inline std::string_view reason(int status) {
     static constexpr std::pair<int, std::string_view> reasons[] = {
@@ -46,8 +49,9 @@ inline void add_field(std::string& out, std::string_view name, std::uint64_t val
     add_field(out, name, std::to_string(value));
 }
 
-/// The status, and what every answer says.
+/// The status, and what every answer says. Into one piece of memory, with a small body.
 inline void begin_head(std::string& out, int status) {
+    if (out.empty()) out.reserve(usual_answer);
     out += "HTTP/1.1 ";
     out += std::to_string(status);
     out += ' ';

@@ -18,10 +18,12 @@ import tempfile
 import threading
 
 import chat
+import forwarding
 import harness
 import kv
 import peers
 import servers
+import web
 from harness import expect, expect_match, helps, PATIENCE, prints, refuses, run, started, until
 
 # The small ones
@@ -309,7 +311,8 @@ def main():
         sys.exit("Usage: check.py NAME PROGRAM [HELPER...]")
     harness.program, harness.arguments = sys.argv[2], sys.argv[3:]
     name = f"check_{sys.argv[1]}"
-    next(vars(m)[name] for m in (sys.modules[__name__], chat, kv, servers, peers) if name in vars(m))()
+    modules = (sys.modules[__name__], servers, chat, kv, web, forwarding, peers)
+    next(vars(m)[name] for m in modules if name in vars(m))()
     sys.exit(harness.failures != 0)
 
 

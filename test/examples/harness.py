@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -123,6 +124,23 @@ def read_all(client):
         while part := client.recv(1 << 16):
             parts.append(part)
     return b"".join(parts)
+
+
+def read_to_end(client):
+    """All that comes, and how it ends: by an "end" or a "reset"."""
+    parts = []
+    try:
+        while part := client.recv(1 << 16):
+            parts.append(part)
+    except ConnectionResetError:
+        return b"".join(parts), "reset"
+    return b"".join(parts), "end"
+
+
+def reset(client):
+    """Closes a connection so that its peer sees it cut off."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
 
 def stop(server, number, wanted, errors=""):

@@ -15,7 +15,7 @@ import struct
 import time
 
 import harness
-from harness import connect, expect, expect_match, read_all, read_exactly, server, stop, until
+from harness import connect, expect, expect_match, read_all, read_exactly, reset, server, stop, until
 
 
 @dataclasses.dataclass
@@ -83,11 +83,6 @@ class Client:
 
     def is_served(self, when):
         self.gets(self.kind.request, self.kind.answer, when)
-
-
-def reset(client):
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
 
 
 def vanish(client):
