@@ -165,6 +165,52 @@ def clients_that_reset(kind):
         stop(process, signal.SIGINT, summary(number + 2))
 
 
+def small(client):
+    """So small buffers that hardly a packet fits into one."""
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        client.setsockopt(socket.SOL_SOCKET, option, 1)
+
+
+def clients_with_small_buffers(kind):
+    """What they send comes in crumbs, and they take answers in crumbs."""
+    chance = random.Random(12)
+    with kind.running() as (process, address):
+        with Client(kind, address, 0) as first, Client(kind, address, 1) as second:
+            for client in (first, second):
+                small(client.socket)
+            for _ in range(20):
+                for client in (first, second):
+                    cut = chance.randrange(len(kind.request))
+                    client.socket.sendall(kind.request[:cut])
+                    client.gets(kind.request[cut:], kind.answer, "in crumbs")
+        stop(process, signal.SIGINT, summary(2))
+
+
+def clients_that_stall(kind):
+    """They send requests and read no answer. Others are served meanwhile; when they reset, nothing is held for them."""
+    number, block = 20, kind.request * (65536 // len(kind.request))
+    with kind.running() as (process, address):
+        with Client(kind, address, 0) as other:
+            other.is_served("before others stall")
+            before = held(process)
+            stalled = [Client(kind, address, n + 1).socket for n in range(number)]
+            unsent = dict.fromkeys(stalled, block)
+            for client in stalled:
+                client.setblocking(False)
+            for _ in range(4):  # the server goes on between the rounds, until it can answer no more
+                for client in stalled:
+                    with contextlib.suppress(BlockingIOError, ConnectionError):  # some servers drop them
+                        while True:
+                            sent = client.send(unsent[client])
+                            unsent[client] = unsent[client][sent:] or block
+                other.is_served("while others stall")
+            for client in stalled:
+                reset(client)
+            until(f"{kind.path} to let go of those who stalled", lambda: held(process) == before)
+            other.is_served("after others stalled")
+        stop(process, signal.SIGINT, summary(number + 1))
+
+
 def no_descriptors(kind):
     """Those whom it has are served, the rest wait in the system and are served later; meanwhile it does not spin."""
     complaint = rf"{pathlib.Path(kind.path).name}: [^\n]*: {os.strerror(errno.EMFILE)}\n"
@@ -211,5 +257,7 @@ def check_peers():
             stack.enter_context(clients_that_vanish(kind))  # which takes a while
         for kind in kinds:
             clients_that_reset(kind)
+            clients_with_small_buffers(kind)
+            clients_that_stall(kind)
             if harness.does_without_descriptors():
                 no_descriptors(kind)
