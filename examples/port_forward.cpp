@@ -49,15 +49,15 @@ Exit status: 0 stopped by a signal; 1 it could not listen; 2 bad arguments.
 constexpr auto connect_limit = 10s;
 constexpr auto delivery_limit = 5s;
 
-/// One of the two sides of a connection. It resets its peer when it is closed, however that comes about,
-/// unless both ways have come to their end before: so nothing that was cut off looks whole.
+/// One of the two sides of a connection. It resets its peer when it is closed, also by a cancel or the end of
+/// the process, unless both ways have come to their end before: so nothing that was cut off looks whole.
 struct side {
     explicit side(tcp_stream s) : stream(std::move(s)) { reset_when_closed(true); }
     void reset_when_closed(bool on) const noexcept {
         const linger how{on, 0};
         static_cast<void>(::setsockopt(stream.native_handle(), SOL_SOCKET, SO_LINGER, &how, sizeof how));
     }
-    /// Whether nothing can come or go any more. (One that has only ended its input is not gone.)
+    /// Whether nothing can come or go any more. (One that has only ended its output is not gone.)
     [[nodiscard]] bool is_gone() const noexcept {
         tcp_info info{};
         socklen_t size = sizeof info;
@@ -67,33 +67,51 @@ struct side {
 
     tcp_stream stream;
     mutex writing;
-    bool takes_no_more = false;
-    bool cut_off = false; // a write was told so
+    std::atomic<bool> has_ended = false;     // all that it says, and its end, has been passed on
+    std::atomic<bool> takes_no_more = false; // a write has failed
+    bool was_reset = false;                  // and was told why; guarded by `writing`
 };
 
-/// One way: passes on what comes, and its end. Throws if `from` is cut off, which ends the other way too. If
-/// `to` takes no more, the other way goes on, as there may be an answer on it.
-task<> copy(side& from, side& to, std::atomic<std::uint64_t>& bytes) {
+[[noreturn]] void cut_off() { throw std::system_error(std::make_error_code(std::errc::connection_reset)); }
+
+task<> discard(tcp_stream& from) {
+    while (auto piece = co_await from.receive()) {
+    }
+}
+
+/// One way: passes on what comes, and its end. Throws if the connection is cut off, which ends the other way
+/// too. If `to` takes no more, the other way goes on, as there may be an answer on it; what comes here
+/// meanwhile is of no use, but whoever sends it may have to be rid of it before they read that answer.
+task<> copy(side& from, side& to, std::chrono::seconds gone_after, std::atomic<std::uint64_t>& bytes) {
     for (;;) {
         auto piece = co_await from.stream.receive();
         if (!piece && piece.error() == errc::closed) break;
         const io_buffer got = std::move(piece.value());
         auto guard = co_await to.writing.lock();
         auto written = co_await to.stream.write_all(got.bytes());
-        if (!written) {
-            to.takes_no_more = true;
-            to.cut_off = written.error() != std::errc::broken_pipe;
-            co_return;
+        if (written) {
+            bytes += got.size();
+            continue;
         }
-        bytes += got.size();
+        to.was_reset = written.error() != std::errc::broken_pipe;
+        to.takes_no_more = true;
+        break;
     }
-    // The system tells of a reset only once. If a write was told, the end that is read here is none.
+    if (to.takes_no_more) {
+        if (to.has_ended) cut_off();
+        auto sent_all = co_await with_timeout(gone_after, discard, std::ref(from.stream));
+        if (!sent_all) cut_off();
+        co_return;
+    }
+    // The system tells of a reset only once. If it told a write, the end that is read here is none.
     if (from.is_gone()) {
         auto guard = co_await from.writing.lock();
-        if (from.cut_off) throw std::system_error(std::make_error_code(std::errc::connection_reset));
+        if (from.was_reset) cut_off();
     }
     auto told = co_await to.stream.shutdown_write();
     if (!told) to.takes_no_more = true;
+    from.has_ended = true;
+    if (from.takes_no_more) cut_off();
 }
 
 /// Waits until the peer's system has all that was written, which a reset would drop.
@@ -120,8 +138,8 @@ task<> forward(tcp_stream client, std::string where, std::chrono::seconds gone_a
     bool whole = false;
     try {
         co_await with_group([&](task_group& g) -> task<> {
-            g.go(copy, std::ref(near), std::ref(far), std::ref(bytes));
-            g.go(copy, std::ref(far), std::ref(near), std::ref(bytes));
+            g.go(copy, std::ref(near), std::ref(far), gone_after, std::ref(bytes));
+            g.go(copy, std::ref(far), std::ref(near), gone_after, std::ref(bytes));
             co_return;
         });
         whole = !near.takes_no_more && !far.takes_no_more;
