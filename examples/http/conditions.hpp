@@ -38,6 +38,7 @@ inline bool has_already(const request_head& h, std::string_view etag, std::time_
         });
         return found;
     }
+    if (h.if_modified_since.empty()) return false;
     const auto since = from_date(h.if_modified_since);
     return since && modified <= *since;
 }

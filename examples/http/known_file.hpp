@@ -3,6 +3,7 @@
 // What the server knows of a file, and keeps for a second of small ones.
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <memory>
@@ -14,6 +15,7 @@
 
 #include <levada/levada.hpp>
 
+#include "answer.hpp"
 #include "date.hpp"
 
 namespace http {
@@ -38,19 +40,22 @@ inline std::string_view type_of(std::string_view path) {
 
 /// A file as it was when it was opened.
 struct known_file {
-    known_file(std::string_view path, const levada::file_status& status)
-        : type(type_of(path)), size(status.size()) {
+    known_file(std::string_view path, const levada::file_status& status) : size(status.size()) {
         const auto since_epoch = status.modified().time_since_epoch();
         modified = std::chrono::floor<std::chrono::seconds>(since_epoch).count();
         etag = '"' + std::to_string(since_epoch.count()) + '-' + std::to_string(size) + '"';
-        fields = "Last-Modified: " + to_date(modified) + "\r\nETag: " + etag + "\r\nAccept-Ranges: bytes\r\n";
+        add_field(fields, "Last-Modified", to_date(modified));
+        add_field(fields, "ETag", etag);
+        add_field(fields, "Accept-Ranges", "bytes");
+        fields_without_type = fields.size();
+        add_field(fields, "Content-Type", type_of(path));
     }
-    std::string_view type;
     std::uint64_t size;
     std::time_t modified;
     std::string etag;
-    std::string fields;  // what every answer says of it
-    std::string content; // of a small one
+    std::string fields;              // what answers say of it
+    std::size_t fields_without_type; // the size of those that one without a body has
+    std::string content;             // of a small one
 };
 
 /// Small files, as they were within the last second. One for each loop would do without the lock; it is held

@@ -230,15 +230,16 @@ private:
             return {};
         }
         begin_head(out_, what.status);
-        out_ += file.fields;
+        if (what.status == 304) {
+            out_.append(file.fields, 0, file.fields_without_type);
+        } else {
+            out_ += file.fields;
+            add_field(out_, "Content-Length", what.bytes.size());
+        }
         if (what.status == 206)
             add_field(out_, "Content-Range",
                       "bytes " + std::to_string(what.bytes.first) + '-' + std::to_string(what.bytes.end - 1) +
                           '/' + std::to_string(file.size));
-        if (what.status != 304) {
-            add_field(out_, "Content-Type", file.type);
-            add_field(out_, "Content-Length", what.bytes.size());
-        }
         end_head();
         if (what.status == 304 || request_.is_head()) return {};
         return what.bytes;

@@ -3,6 +3,7 @@
 // The letters and words that HTTP is made of (RFC 9110, section 5.6).
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string_view>
 
@@ -12,11 +13,19 @@ constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 constexpr bool is_letter(char c) noexcept { return lower(c) >= 'a' && lower(c) <= 'z'; }
 
+namespace detail {
+
+inline constexpr auto token_chars = [] {
+    std::array<bool, 256> is{};
+    for (int c = 0; c < 128; ++c) is[c] = is_digit(static_cast<char>(c)) || is_letter(static_cast<char>(c));
+    for (const char c : std::string_view("!#$%&'*+-.^_`|~")) is[static_cast<unsigned char>(c)] = true;
+    return is;
+}();
+
+} // namespace detail
+
 /// Of a method or a field's name.
-constexpr bool is_token_char(char c) noexcept {
-    return is_digit(c) || is_letter(c) ||
-           (c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
-}
+constexpr bool is_token_char(char c) noexcept { return detail::token_chars[static_cast<unsigned char>(c)]; }
 constexpr bool is_token(std::string_view text) noexcept {
     return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
 }
