@@ -97,9 +97,8 @@ public:
     }
 
 private:
-    static constexpr std::size_t most_gathered = 16
-                                                 << 10; // answers to pipelined requests that go in one write
-    static constexpr std::size_t most_copied = 4 << 10; // of a file in memory, to go with the head
+    static constexpr std::size_t most_gathered = 16 << 10; // of answers to requests that came together
+    static constexpr std::size_t most_copied = 4 << 10;    // of a file in memory, to go with the head
     static constexpr std::size_t small_file = 64 << 10; // kept in memory, and looked at again after a second
     static constexpr std::size_t piece_size = 64 << 10; // of a larger one
     static constexpr auto keep_alive = 60s;

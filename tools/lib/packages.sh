@@ -56,7 +56,7 @@ have() { # WHAT
         libssl) pkg-config --exists openssl 2>/dev/null ;;
         glib) pkg-config --exists glib-2.0 2>/dev/null ;;
         boost) echo '#include <boost/asio.hpp>' | "${CXX:-g++}" -x c++ -E - >/dev/null 2>&1 ;;
-        spin | gdb) command -v "$1" >/dev/null ;;
+        spin | gdb | ab) command -v "$1" >/dev/null ;;
         *) echo "packages.sh: unknown: $1" >&2 && return 1 ;;
     esac
 }
@@ -82,6 +82,9 @@ package() { # WHAT MANAGER: the package's name there
         dnf:redis-tools | pacman:redis-tools) echo redis ;;
         apt-get:redis-py | dnf:redis-py) echo python3-redis ;;
         pacman:redis-py) echo python-redis ;;
+        apt-get:ab) echo apache2-utils ;;
+        dnf:ab) echo httpd-tools ;;
+        pacman:ab) echo apache ;;
         apt-get:libssl) echo libssl-dev ;;
         dnf:libssl) echo openssl-devel ;;
         pacman:libssl) echo openssl ;;
