@@ -111,7 +111,7 @@ private:
         if (state_ != state::start || rest[0] == '\r')
             return true; // an empty line before a request is skipped
         begun_ = true;
-        return is_token_char(rest[0]);
+        return is(in_token, rest[0]);
     }
     [[nodiscard]] int too_long(std::size_t size) const noexcept {
         if (state_ == state::chunk_size) return size > most_chunk_line ? 400 : 0;
@@ -167,7 +167,7 @@ private:
         if (colon == text.npos) return {};
         const std::string_view name = text.substr(0, colon), value = trimmed(text.substr(colon + 1));
         // A folded line begins with a space, which is in no name.
-        if (!is_token(name) || !std::all_of(value.begin(), value.end(), is_field_char)) return {};
+        if (!is_token(name) || !all_are(in_field, value)) return {};
         return name_and_value{name, value};
     }
     bool field(std::string_view text) {
@@ -203,8 +203,7 @@ private:
         return true;
     }
     bool length(std::string_view value) {
-        if (head_->length || value.empty() || !std::all_of(value.begin(), value.end(), is_digit))
-            return false;
+        if (head_->length || value.empty() || !is_number(value)) return false;
         std::uint64_t n = 0;
         const auto read = std::from_chars(value.data(), value.data() + value.size(), n);
         head_->length = read.ec == std::errc() ? n : ~std::uint64_t(0); // more than anybody takes
@@ -240,9 +239,7 @@ private:
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size, 16);
         const std::string_view extension = text.substr(static_cast<std::size_t>(end - text.data()));
         if (error == std::errc::invalid_argument) return refuse(400);
-        if (!extension.empty() &&
-            (extension[0] != ';' || !std::all_of(extension.begin(), extension.end(), is_field_char)))
-            return refuse(400);
+        if (!extension.empty() && (extension[0] != ';' || !all_are(in_field, extension))) return refuse(400);
         if (error != std::errc() || size > most_body_bytes - body_) return refuse(413);
         left_ = size;
         state_ = size == 0 ? state::trailer : state::data;

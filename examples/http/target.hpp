@@ -19,13 +19,8 @@ inline bool is_authority(std::string_view text) {
     const std::size_t colon = text.find(':', bracket);
     const std::string_view host = text.substr(0, colon);
     const std::string_view port = colon == text.npos ? std::string_view() : text.substr(colon + 1);
-    const auto in_host = [bracket](char c) {
-        return is_digit(c) || is_letter(c) ||
-               (c != '\0' && std::string_view(bracket != 0 ? "[]:." : "-._~%!$&'()*+,;=").find(c) !=
-                                 std::string_view::npos);
-    };
     if (bracket != 0 && host.size() != bracket + 1) return false;
-    return std::all_of(host.begin(), host.end(), in_host) && std::all_of(port.begin(), port.end(), is_digit);
+    return all_are(bracket != 0 ? in_address : in_host, host) && is_number(port);
 }
 
 struct target_parts {
@@ -35,7 +30,7 @@ struct target_parts {
 
 /// Nothing for a target of no known form.
 inline std::optional<target_parts> split_target(std::string_view method, std::string_view text) {
-    if (text.empty() || !std::all_of(text.begin(), text.end(), is_visible)) return {};
+    if (text.empty() || !all_are(in_target, text)) return {};
     if (method == "CONNECT") {
         if (text.find(':') == text.npos || !is_authority(text)) return {};
         return target_parts{std::string(text), std::string(text)};

@@ -13,25 +13,48 @@ constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 constexpr bool is_letter(char c) noexcept { return lower(c) >= 'a' && lower(c) <= 'z'; }
 
+/// What letters stand where; they combine.
+enum letters : unsigned char {
+    in_token = 1,   // a method, or the name of a field
+    in_field = 2,   // the value of a field
+    in_target = 4,  // all that is visible
+    in_host = 8,    // a name or an IPv4 address
+    in_address = 16 // an IPv6 address in brackets
+};
+
 namespace detail {
 
-inline constexpr auto token_chars = [] {
-    std::array<bool, 256> is{};
-    for (int c = 0; c < 128; ++c) is[c] = is_digit(static_cast<char>(c)) || is_letter(static_cast<char>(c));
-    for (const char c : std::string_view("!#$%&'*+-.^_`|~")) is[static_cast<unsigned char>(c)] = true;
+inline constexpr auto letter_table = [] {
+    std::array<unsigned char, 256> is{};
+    const auto add = [&is](std::string_view all, int what) {
+        for (const char c : all) is[static_cast<unsigned char>(c)] |= static_cast<unsigned char>(what);
+    };
+    for (int c = 0; c < 256; ++c) {
+        const char letter = static_cast<char>(c);
+        if (is_digit(letter) || is_letter(letter)) add({&letter, 1}, in_token | in_host | in_address);
+        if (c > ' ' && c != 0x7f) add({&letter, 1}, in_target | in_field);
+    }
+    add(" \t", in_field);
+    add("!#$%&'*+-.^_`|~", in_token);
+    add("-._~%!$&'()*+,;=", in_host);
+    add("[]:.", in_address);
     return is;
 }();
 
 } // namespace detail
 
-/// Of a method or a field's name.
-constexpr bool is_token_char(char c) noexcept { return detail::token_chars[static_cast<unsigned char>(c)]; }
-constexpr bool is_token(std::string_view text) noexcept {
-    return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
+constexpr bool is(letters what, char c) noexcept {
+    return (detail::letter_table[static_cast<unsigned char>(c)] & what) != 0;
 }
-/// Visible, and of no special meaning to lines.
-constexpr bool is_visible(char c) noexcept { return static_cast<unsigned char>(c) > ' ' && c != '\x7f'; }
-constexpr bool is_field_char(char c) noexcept { return is_visible(c) || c == ' ' || c == '\t'; }
+constexpr bool all_are(letters what, std::string_view text) noexcept {
+    for (const char c : text)
+        if (!is(what, c)) return false;
+    return true;
+}
+constexpr bool is_token(std::string_view text) noexcept { return !text.empty() && all_are(in_token, text); }
+constexpr bool is_number(std::string_view text) noexcept {
+    return std::all_of(text.begin(), text.end(), [](char c) { return is_digit(c); });
+}
 
 /// The value of a hexadecimal digit; -1 if it is none.
 constexpr int hex_digit(char c) noexcept {
@@ -46,9 +69,10 @@ constexpr bool same_word(std::string_view a, std::string_view b) noexcept {
 }
 
 constexpr std::string_view trimmed(std::string_view text) noexcept {
-    const std::size_t first = text.find_first_not_of(" \t");
-    if (first == text.npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+    const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
+    while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+    return text;
 }
 
 /// The items of a list with commas.
