@@ -48,7 +48,8 @@ public:
     }
     [[nodiscard]] tls_context client() const {
         tls_client_options options;
-        options.ca_file = cert();
+        const std::string trusted = cert();
+        options.ca_file = trusted;
         auto c = tls_context::client(options);
         REQUIRE(c);
         return *c;

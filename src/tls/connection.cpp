@@ -1,0 +1,458 @@
+#include "connection.hpp"
+
+#include <openssl/err.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include <levada/sync/select.hpp>
+
+#include "shared.hpp"
+
+namespace levada::detail {
+namespace {
+
+// What a write has OpenSSL encrypt before it is sent.
+constexpr std::size_t most_at_once = 64 * 1024;
+// Memory that a silent connection keeps for its next write.
+constexpr std::size_t most_kept = 20 * 1024;
+// Answers that a peer may have us make and leave unread.
+constexpr std::size_t most_answers = 64 * 1024;
+
+std::error_code broken_pipe() noexcept { return std::make_error_code(std::errc::broken_pipe); }
+
+} // namespace
+
+// ---- memory, as OpenSSL sees it
+
+const BIO_METHOD* tls_connection::memory() {
+    static const BIO_METHOD* const made = [] {
+        BIO_METHOD* const m = ::BIO_meth_new(::BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "levada");
+        if (!m) throw std::bad_alloc();
+        ::BIO_meth_set_read(m, &give);
+        ::BIO_meth_set_write(m, &take);
+        ::BIO_meth_set_ctrl(m, &control);
+        return m;
+    }();
+    return made;
+}
+
+int tls_connection::give(BIO* bio, char* to, int most) noexcept {
+    auto& c = *static_cast<tls_connection*>(::BIO_get_data(bio));
+    ::BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
+    const std::size_t n = std::min(c.arrived_.size() - c.used_, static_cast<std::size_t>(std::max(most, 0)));
+    if (n == 0) {
+        ::BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
+        return -1;
+    }
+    std::memcpy(to, c.arrived_.bytes().data() + c.used_, n);
+    c.used_ += n;
+    if (c.used_ == c.arrived_.size()) { // the loop has its memory back before anybody waits
+        c.arrived_.reset();
+        c.used_ = 0;
+    }
+    return static_cast<int>(n);
+}
+
+int tls_connection::take(BIO* bio, const char* from, int length) noexcept {
+    auto& c = *static_cast<tls_connection*>(::BIO_get_data(bio));
+    ::BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
+    const auto bytes = std::as_bytes(std::span(from, static_cast<std::size_t>(std::max(length, 0))));
+    try {
+        c.made_.insert(c.made_.end(), bytes.begin(), bytes.end());
+    } catch (const std::bad_alloc&) { // may not go through OpenSSL
+        errno = ENOMEM;
+        return -1;
+    }
+    c.made_in_all_ += bytes.size();
+    return length;
+}
+
+long tls_connection::control(BIO*, int what, long, void*) noexcept { return what == BIO_CTRL_FLUSH ? 1 : 0; }
+
+// ---- under the guard
+
+tls_connection::tls_connection(tls_context context, tcp_stream socket)
+    : shared_(std::move(context.shared_)),
+      socket_(std::move(socket)),
+      ssl_(::SSL_new(shared_->context.get())) {
+    BIO* const bio = ssl_ ? ::BIO_new(memory()) : nullptr;
+    if (!bio) throw std::bad_alloc();
+    ::BIO_set_data(bio, this);
+    ::BIO_set_init(bio, 1);
+    ::SSL_set_bio(ssl_.get(), bio, bio);
+}
+
+std::error_code tls_connection::why_failed(int error) noexcept {
+    const unsigned long last = ::ERR_peek_last_error();
+    if (error == SSL_ERROR_SYSCALL && last == 0) // of `take`
+        return std::make_error_code(std::errc::not_enough_memory);
+    if (ERR_GET_LIB(last) == ERR_LIB_SSL && ERR_GET_REASON(last) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        const long verified = ::SSL_get_verify_result(ssl_.get());
+        ::ERR_clear_error();
+        if (verified != X509_V_OK) return {static_cast<int>(verified), certificate_category()};
+    }
+    return take_openssl_error();
+}
+
+template <class F>
+tls_connection::step tls_connection::call(const F& f) noexcept {
+    step s;
+    s.arrivals = arrivals_;
+    if (failed_) {
+        s.what = outcome::failed;
+        s.why = failed_;
+        return s;
+    }
+    ::ERR_clear_error();
+    const int r = f(ssl_.get(), s.count);
+    if (r > 0) return s;
+    const int error = ::SSL_get_error(ssl_.get(), r);
+    if (error == SSL_ERROR_WANT_READ) {
+        s.what = outcome::needs_bytes;
+    } else if (error == SSL_ERROR_ZERO_RETURN) {
+        s.what = outcome::ended;
+    } else {
+        s.what = outcome::failed;
+        s.why = failed_ = why_failed(error);
+    }
+    return s;
+}
+
+std::span<const std::byte> tls_connection::unsent() noexcept {
+    if (sent_ == sending_.size()) {
+        sending_.clear();
+        sent_ = 0;
+        // Whatever is empty is the larger one, so one of the two stays small.
+        if (!made_.empty() || made_.capacity() < sending_.capacity()) std::swap(sending_, made_);
+    }
+    return std::span<const std::byte>(sending_).subspan(sent_);
+}
+
+bool tls_connection::owes_answers() noexcept {
+    if (send_failed_ || sent_in_all_ >= answered_to_) {
+        answers_ = 0;
+        return false;
+    }
+    return true;
+}
+
+void tls_connection::send_without_waiting() noexcept {
+    for (auto next = unsent(); !next.empty(); next = unsent()) {
+        const ssize_t n =
+            ::send(socket_.native_handle(), next.data(), next.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            if (errno != EAGAIN) send_failed_ = last_error().error();
+            return;
+        }
+        sent_ += static_cast<std::size_t>(n);
+        sent_in_all_ += static_cast<std::uint64_t>(n);
+    }
+}
+
+tls_connection::step tls_connection::read_now(std::span<std::byte> to) {
+    const std::lock_guard held(guard_);
+    const std::uint64_t made_before = made_in_all_;
+    step s = call([to](SSL* ssl, std::size_t& n) { return ::SSL_read_ex(ssl, to.data(), to.size(), &n); });
+    if (made_in_all_ != made_before) {
+        answered_to_ = made_in_all_;
+        answers_ += static_cast<std::size_t>(made_in_all_ - made_before);
+    }
+    if (!owes_answers()) return s;
+    if (!carried_) send_without_waiting();
+    if (owes_answers() && answers_ > most_answers && !failed_) {
+        s.what = outcome::failed;
+        s.why = failed_ = std::make_error_code(std::errc::no_buffer_space);
+    }
+    return s;
+}
+
+tls_connection::step tls_connection::write_now(std::span<const std::byte> from) {
+    from = from.first(std::min(from.size(), most_at_once));
+    const std::lock_guard held(guard_);
+    if (cut_ || ended_ || send_failed_) {
+        step s;
+        s.what = outcome::failed;
+        s.why = broken_pipe();
+        return s;
+    }
+    made_.reserve(made_.size() + from.size() + from.size() / 64 + 256); // a record has at most 16 KiB
+    return call(
+        [from](SSL* ssl, std::size_t& n) { return ::SSL_write_ex(ssl, from.data(), from.size(), &n); });
+}
+
+tls_connection::step tls_connection::end_now() {
+    const std::lock_guard held(guard_);
+    step s;
+    if (ended_) return s;
+    if (cut_ || send_failed_) {
+        s.what = outcome::failed;
+        s.why = broken_pipe();
+        return s;
+    }
+    s = call([](SSL* ssl, std::size_t&) {
+        // In the middle of a message of the peer's about the handshake OpenSSL does not end it.
+        if (::SSL_in_init(ssl)) {
+            const int r = ::SSL_do_handshake(ssl);
+            if (r <= 0) return r;
+        }
+        return ::SSL_shutdown(ssl) >= 0 ? 1 : -1;
+    });
+    ended_ = s.what == outcome::done;
+    return s;
+}
+
+tls_connection::step tls_connection::agree_now() {
+    const std::lock_guard held(guard_);
+    return call([](SSL* ssl, std::size_t&) { return ::SSL_do_handshake(ssl); });
+}
+
+// ---- the way to the socket
+
+/// Carries what has been made: marks it, and what it has to leave behind.
+class tls_connection::carrier {
+public:
+    explicit carrier(tls_connection& c) noexcept : connection_(c) {}
+    ~carrier() {
+        {
+            const std::lock_guard held(connection_.guard_);
+            if (!connection_.carried_) return;
+            connection_.carried_ = false;
+        }
+        connection_.left_.set();
+    }
+    carrier(const carrier&) = delete;
+    carrier& operator=(const carrier&) = delete;
+
+private:
+    tls_connection& connection_;
+};
+
+std::span<const std::byte> tls_connection::next_to_carry(std::size_t sent) noexcept {
+    const std::lock_guard held(guard_);
+    sent_ += sent;
+    sent_in_all_ += sent;
+    const auto next = unsent();
+    carried_ = !next.empty();
+    return next;
+}
+
+/// Sends all that has been made, and is made meanwhile; with `writing_` held.
+task<result<void>> tls_connection::carry() {
+    const carrier c(*this);
+    std::size_t sent = 0;
+    for (;;) {
+        const auto next = next_to_carry(sent);
+        if (next.empty()) co_return result<void>();
+        auto taken = co_await socket_.write(next);
+        if (!taken) {
+            const std::lock_guard held(guard_);
+            send_failed_ = taken.error();
+            co_return fail(taken.error());
+        }
+        sent = *taken;
+    }
+}
+
+/// Marks a stream cut, unless the write comes to its end.
+class tls_connection::part_written {
+public:
+    explicit part_written(tls_connection& c) noexcept : connection_(c) {}
+    ~part_written() {
+        const std::lock_guard held(connection_.guard_);
+        if (begun_) connection_.cut_ = true;
+        if (connection_.made_.empty() && connection_.made_.capacity() > most_kept)
+            std::vector<std::byte>().swap(connection_.made_);
+    }
+    part_written(const part_written&) = delete;
+    part_written& operator=(const part_written&) = delete;
+    void begins() noexcept { begun_ = true; }
+    void is_whole() noexcept { begun_ = false; }
+
+private:
+    tls_connection& connection_;
+    bool begun_ = false;
+};
+
+task<result<std::size_t>> tls_connection::write_all(std::span<const std::byte> from) {
+    const auto turn = co_await writing_.lock();
+    part_written part(*this);
+    std::size_t written = 0;
+    while (written < from.size()) {
+        const step put = write_now(from.subspan(written));
+        if (put.what == outcome::needs_bytes) { // the rest of a message about the handshake
+            auto fetched = co_await fetch(put.arrivals);
+            if (!fetched) co_return fail(fetched.error());
+            continue;
+        }
+        if (put.what == outcome::done) part.begins();
+        auto carried = co_await carry(); // an alert too
+        if (put.what != outcome::done) co_return fail(put.what == outcome::failed ? put.why : broken_pipe());
+        if (!carried) co_return fail(carried.error());
+        written += put.count;
+    }
+    part.is_whole();
+    co_return written;
+}
+
+task<result<void>> tls_connection::shutdown_write() {
+    const auto turn = co_await writing_.lock();
+    for (;;) {
+        const step done = end_now();
+        if (done.what == outcome::needs_bytes) {
+            auto fetched = co_await fetch(done.arrivals);
+            if (!fetched) co_return fail(fetched.error());
+            continue;
+        }
+        auto carried = co_await carry();
+        if (done.what != outcome::done)
+            co_return fail(done.what == outcome::failed ? done.why : broken_pipe());
+        if (!carried) co_return fail(carried.error());
+        co_return co_await socket_.shutdown_write();
+    }
+}
+
+// ---- the way from the socket
+
+/// Nothing if there was room, or is nobody who carries any more: then answers can be sent.
+task<std::optional<result<io_buffer>>> tls_connection::receive_or_answer(bool carried) {
+    if (carried) {
+        auto first = co_await select(socket_.receive(), left_.wait());
+        if (first.index() == 0) co_return std::move(get<0>(first));
+    } else {
+        auto first = co_await select(socket_.receive(), poll_descriptor(socket_.native_handle(), POLLOUT));
+        if (first.index() == 0) co_return std::move(get<0>(first));
+    }
+    co_return std::nullopt;
+}
+
+task<result<void>> tls_connection::fetch(std::uint64_t arrivals) {
+    const auto turn = co_await fetching_.lock();
+    bool owing = false, carried = false;
+    {
+        const std::lock_guard held(guard_);
+        if (arrivals_ != arrivals) co_return result<void>();
+        owing = owes_answers();
+        carried = carried_;
+        if (owing && carried) left_.reset(); // before the one who carries may leave
+    }
+    std::optional<result<io_buffer>> arrived;
+    if (owing) {
+        arrived = co_await receive_or_answer(carried);
+        if (!arrived) co_return result<void>();
+    } else {
+        auto next = co_await socket_.receive();
+        arrived = std::move(next);
+    }
+    if (!*arrived) {
+        if (arrived->error() == errc::closed)
+            co_return fail(std::make_error_code(std::errc::connection_aborted));
+        co_return fail(arrived->error());
+    }
+    const std::lock_guard held(guard_);
+    arrived_ = std::move(**arrived);
+    used_ = 0;
+    ++arrivals_;
+    co_return result<void>();
+}
+
+task<result<std::size_t>> tls_connection::read(std::span<std::byte> to) {
+    if (to.empty()) co_return std::size_t(0);
+    for (;;) {
+        const step got = read_now(to);
+        if (got.what == outcome::done) co_return got.count;
+        if (got.what == outcome::ended) co_return std::size_t(0);
+        if (got.what == outcome::failed) co_return fail(got.why);
+        auto fetched = co_await fetch(got.arrivals);
+        if (!fetched) co_return fail(fetched.error());
+    }
+}
+
+// ---- agreeing
+
+bool tls_connection::begin_as_server() {
+    if (!shared_->server) return false;
+    ::SSL_set_accept_state(ssl_.get());
+    return true;
+}
+
+bool tls_connection::begin_as_client(std::string host) {
+    SSL* const ssl = ssl_.get();
+    if (shared_->server) return false;
+    ::SSL_set_connect_state(ssl);
+    if (!host.empty() && host.back() == '.') host.pop_back(); // of a name that is absolute
+    // OpenSSL takes an empty name for any, one with a dot in front for all below it, and reads up to a 0.
+    if (host.empty() || host.front() == '.' || host.find('\0') != std::string::npos) return false;
+    const bool is_number =
+        host != "localhost" &&
+        socket_address::parse(host.find(':') == std::string::npos ? host + ":0" : "[" + host + "]:0")
+            .has_value();
+    if (is_number) return ::X509_VERIFY_PARAM_set1_ip_asc(::SSL_get0_param(ssl), host.c_str()) == 1;
+    ::SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    return ::SSL_set1_host(ssl, host.c_str()) == 1 &&
+           // The macro for it has an old cast.
+           ::SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, host.data()) == 1;
+}
+
+bool tls_connection::chose_what_was_offered() {
+    const std::string chosen = alpn();
+    if (shared_->server || chosen.empty()) return true;
+    const std::string& offered = shared_->alpn;
+    for (std::size_t at = 0; at < offered.size();) {
+        const auto length = static_cast<std::size_t>(static_cast<unsigned char>(offered[at]));
+        if (std::string_view(offered).substr(at + 1, length) == chosen) return true;
+        at += 1 + length;
+    }
+    return false;
+}
+
+task<result<void>> tls_connection::agree() {
+    const auto turn = co_await writing_.lock();
+    for (;;) {
+        const step done = agree_now();
+        auto carried = co_await carry(); // an alert too
+        if (done.what == outcome::failed) co_return fail(done.why);
+        if (done.what == outcome::ended) co_return fail(std::make_error_code(std::errc::connection_aborted));
+        if (!carried) co_return fail(carried.error());
+        if (done.what == outcome::done) {
+            if (!chose_what_was_offered()) co_return fail(std::make_error_code(std::errc::protocol_error));
+            co_return result<void>();
+        }
+        auto fetched = co_await fetch(done.arrivals);
+        if (!fetched) co_return fail(fetched.error());
+    }
+}
+
+// ---- what was agreed on
+
+std::string tls_connection::version() {
+    const std::lock_guard held(guard_);
+    return ::SSL_get_version(ssl_.get());
+}
+
+std::string tls_connection::alpn() {
+    const std::lock_guard held(guard_);
+    const unsigned char* chosen = nullptr;
+    unsigned length = 0;
+    ::SSL_get0_alpn_selected(ssl_.get(), &chosen, &length);
+    return {reinterpret_cast<const char*>(chosen), length};
+}
+
+std::string tls_connection::server_name() {
+    const std::lock_guard held(guard_);
+    const char* const host = ::SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
+    return host ? host : "";
+}
+
+x509_ptr tls_connection::peer_certificate() {
+    const std::lock_guard held(guard_);
+    return x509_ptr(::SSL_get_peer_certificate(ssl_.get()));
+}
+
+} // namespace levada::detail
