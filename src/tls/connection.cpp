@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <new>
 #include <utility>
 
@@ -19,8 +18,6 @@ namespace {
 
 // What a write has OpenSSL encrypt before it is sent.
 constexpr std::size_t most_at_once = 64 * 1024;
-// Memory that a silent connection keeps for its next write.
-constexpr std::size_t most_kept = 20 * 1024;
 // Answers that a peer may have us make and leave unread.
 constexpr std::size_t most_answers = 64 * 1024;
 
@@ -28,69 +25,19 @@ std::error_code broken_pipe() noexcept { return std::make_error_code(std::errc::
 
 } // namespace
 
-// ---- memory, as OpenSSL sees it
-
-const BIO_METHOD* tls_connection::memory() {
-    static const BIO_METHOD* const made = [] {
-        BIO_METHOD* const m = ::BIO_meth_new(::BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "levada");
-        if (!m) throw std::bad_alloc();
-        ::BIO_meth_set_read(m, &give);
-        ::BIO_meth_set_write(m, &take);
-        ::BIO_meth_set_ctrl(m, &control);
-        return m;
-    }();
-    return made;
-}
-
-int tls_connection::give(BIO* bio, char* to, int most) noexcept {
-    auto& c = *static_cast<tls_connection*>(::BIO_get_data(bio));
-    ::BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
-    const std::size_t n = std::min(c.arrived_.size() - c.used_, static_cast<std::size_t>(std::max(most, 0)));
-    if (n == 0) {
-        ::BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
-        return -1;
-    }
-    std::memcpy(to, c.arrived_.bytes().data() + c.used_, n);
-    c.used_ += n;
-    if (c.used_ == c.arrived_.size()) { // the loop has its memory back before anybody waits
-        c.arrived_.reset();
-        c.used_ = 0;
-    }
-    return static_cast<int>(n);
-}
-
-int tls_connection::take(BIO* bio, const char* from, int length) noexcept {
-    auto& c = *static_cast<tls_connection*>(::BIO_get_data(bio));
-    ::BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
-    const auto bytes = std::as_bytes(std::span(from, static_cast<std::size_t>(std::max(length, 0))));
-    try {
-        c.made_.insert(c.made_.end(), bytes.begin(), bytes.end());
-    } catch (const std::bad_alloc&) { // may not go through OpenSSL
-        errno = ENOMEM;
-        return -1;
-    }
-    c.made_in_all_ += bytes.size();
-    return length;
-}
-
-long tls_connection::control(BIO*, int what, long, void*) noexcept { return what == BIO_CTRL_FLUSH ? 1 : 0; }
-
 // ---- under the guard
 
 tls_connection::tls_connection(tls_context context, tcp_stream socket)
     : shared_(std::move(context.shared_)),
       socket_(std::move(socket)),
       ssl_(::SSL_new(shared_->context.get())) {
-    BIO* const bio = ssl_ ? ::BIO_new(memory()) : nullptr;
-    if (!bio) throw std::bad_alloc();
-    ::BIO_set_data(bio, this);
-    ::BIO_set_init(bio, 1);
-    ::SSL_set_bio(ssl_.get(), bio, bio);
+    if (!ssl_) throw std::bad_alloc();
+    wire_.attach(ssl_.get());
 }
 
 std::error_code tls_connection::why_failed(int error) noexcept {
     const unsigned long last = ::ERR_peek_last_error();
-    if (error == SSL_ERROR_SYSCALL && last == 0) // of `take`
+    if (error == SSL_ERROR_SYSCALL && last == 0) // of the wire
         return std::make_error_code(std::errc::not_enough_memory);
     if (ERR_GET_LIB(last) == ERR_LIB_SSL && ERR_GET_REASON(last) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         const long verified = ::SSL_get_verify_result(ssl_.get());
@@ -103,7 +50,7 @@ std::error_code tls_connection::why_failed(int error) noexcept {
 template <class F>
 tls_connection::step tls_connection::call(const F& f) noexcept {
     step s;
-    s.arrivals = arrivals_;
+    s.arrivals = wire_.arrivals();
     if (failed_) {
         s.what = outcome::failed;
         s.why = failed_;
@@ -124,18 +71,8 @@ tls_connection::step tls_connection::call(const F& f) noexcept {
     return s;
 }
 
-std::span<const std::byte> tls_connection::unsent() noexcept {
-    if (sent_ == sending_.size()) {
-        sending_.clear();
-        sent_ = 0;
-        // Whatever is empty is the larger one, so one of the two stays small.
-        if (!made_.empty() || made_.capacity() < sending_.capacity()) std::swap(sending_, made_);
-    }
-    return std::span<const std::byte>(sending_).subspan(sent_);
-}
-
 bool tls_connection::owes_answers() noexcept {
-    if (send_failed_ || sent_in_all_ >= answered_to_) {
+    if (send_failed_ || wire_.sent_in_all() >= answered_to_) {
         answers_ = 0;
         return false;
     }
@@ -143,7 +80,7 @@ bool tls_connection::owes_answers() noexcept {
 }
 
 void tls_connection::send_without_waiting() noexcept {
-    for (auto next = unsent(); !next.empty(); next = unsent()) {
+    for (auto next = wire_.unsent(); !next.empty(); next = wire_.unsent()) {
         const ssize_t n =
             ::send(socket_.native_handle(), next.data(), next.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
@@ -151,18 +88,17 @@ void tls_connection::send_without_waiting() noexcept {
             if (errno != EAGAIN) send_failed_ = last_error().error();
             return;
         }
-        sent_ += static_cast<std::size_t>(n);
-        sent_in_all_ += static_cast<std::uint64_t>(n);
+        wire_.sent(static_cast<std::size_t>(n));
     }
 }
 
 tls_connection::step tls_connection::read_now(std::span<std::byte> to) {
     const std::lock_guard held(guard_);
-    const std::uint64_t made_before = made_in_all_;
+    const std::uint64_t made_before = wire_.made_in_all();
     step s = call([to](SSL* ssl, std::size_t& n) { return ::SSL_read_ex(ssl, to.data(), to.size(), &n); });
-    if (made_in_all_ != made_before) {
-        answered_to_ = made_in_all_;
-        answers_ += static_cast<std::size_t>(made_in_all_ - made_before);
+    if (wire_.made_in_all() != made_before) {
+        answered_to_ = wire_.made_in_all();
+        answers_ += static_cast<std::size_t>(wire_.made_in_all() - made_before);
     }
     if (!owes_answers()) return s;
     if (!carried_) send_without_waiting();
@@ -182,7 +118,7 @@ tls_connection::step tls_connection::write_now(std::span<const std::byte> from) 
         s.why = broken_pipe();
         return s;
     }
-    made_.reserve(made_.size() + from.size() + from.size() / 64 + 256); // a record has at most 16 KiB
+    wire_.reserve(from.size());
     return call(
         [from](SSL* ssl, std::size_t& n) { return ::SSL_write_ex(ssl, from.data(), from.size(), &n); });
 }
@@ -236,9 +172,8 @@ private:
 
 std::span<const std::byte> tls_connection::next_to_carry(std::size_t sent) noexcept {
     const std::lock_guard held(guard_);
-    sent_ += sent;
-    sent_in_all_ += sent;
-    const auto next = unsent();
+    wire_.sent(sent);
+    const auto next = wire_.unsent();
     carried_ = !next.empty();
     return next;
 }
@@ -267,8 +202,7 @@ public:
     ~part_written() {
         const std::lock_guard held(connection_.guard_);
         if (begun_) connection_.cut_ = true;
-        if (connection_.made_.empty() && connection_.made_.capacity() > most_kept)
-            std::vector<std::byte>().swap(connection_.made_);
+        connection_.wire_.release();
     }
     part_written(const part_written&) = delete;
     part_written& operator=(const part_written&) = delete;
@@ -337,7 +271,7 @@ task<result<void>> tls_connection::fetch(std::uint64_t arrivals) {
     bool owing = false, carried = false;
     {
         const std::lock_guard held(guard_);
-        if (arrivals_ != arrivals) co_return result<void>();
+        if (wire_.arrivals() != arrivals) co_return result<void>();
         owing = owes_answers();
         carried = carried_;
         if (owing && carried) left_.reset(); // before the one who carries may leave
@@ -356,9 +290,7 @@ task<result<void>> tls_connection::fetch(std::uint64_t arrivals) {
         co_return fail(arrived->error());
     }
     const std::lock_guard held(guard_);
-    arrived_ = std::move(**arrived);
-    used_ = 0;
-    ++arrivals_;
+    wire_.arrives(std::move(**arrived));
     co_return result<void>();
 }
 
@@ -387,8 +319,10 @@ bool tls_connection::begin_as_client(std::string host) {
     if (shared_->server) return false;
     ::SSL_set_connect_state(ssl);
     if (!host.empty() && host.back() == '.') host.pop_back(); // of a name that is absolute
-    // OpenSSL takes an empty name for any, one with a dot in front for all below it, and reads up to a 0.
-    if (host.empty() || host.front() == '.' || host.find('\0') != std::string::npos) return false;
+    // OpenSSL takes an empty name for any, one with a dot in front for all below it, and reads up to a 0; a
+    // star is of certificates.
+    if (host.empty() || host.front() == '.' || host.find_first_of(std::string_view("\0*", 2)) != host.npos)
+        return false;
     const bool is_number =
         host != "localhost" &&
         socket_address::parse(host.find(':') == std::string::npos ? host + ":0" : "[" + host + "]:0")

@@ -9,16 +9,13 @@
 // 2. `writing_` is held by whoever writes or ends the stream, from its first call of OpenSSL to its last
 // byte.
 //    Readers never wait for it.
-// 3. Bytes go to the socket in the order in which OpenSSL made them: those of `sending_` that are not sent,
-//    then those of `made_`. While `carried_` is true, the holder of `writing_` alone takes bytes away;
-//    otherwise whoever holds `guard_` may, if it need not wait for that.
+// 3. While `carried_` is true, the holder of `writing_` alone takes bytes from the wire; otherwise whoever
+//    holds `guard_` may, if it need not wait for that.
 // 4. What the socket has taken is noted before the next operation, so a task that unwinds loses nothing.
-// 5. `fetching_` is held to receive. `arrivals_` counts what has come: a task that has waited for `fetching_`
-//    receives only if nothing has come since OpenSSL wanted more, so `arrived_` is used up when it is
-//    replaced.
-// 6. A reader waits for bytes of the peer. Only if what it had OpenSSL write itself is not sent (an alert, a
-// new
-//    key) does it wait for room as well, or for the one who carries to leave it behind.
+// 5. `fetching_` is held to receive. The wire counts what has come: a task that has waited for `fetching_`
+//    receives only if nothing has come since OpenSSL wanted more, and has used up all that came before.
+// 6. A reader waits for bytes of the peer. Only if what it had OpenSSL write itself (an alert, a new key) is
+//    not sent does it wait for room as well, or for the one who carries to leave it behind.
 
 #include <cstddef>
 #include <cstdint>
@@ -28,7 +25,6 @@
 #include <span>
 #include <string>
 #include <system_error>
-#include <vector>
 
 #include <levada/core/task.hpp>
 #include <levada/io/tcp.hpp>
@@ -37,6 +33,7 @@
 #include <levada/tls/context.hpp>
 
 #include "openssl.hpp"
+#include "wire.hpp"
 
 namespace levada::detail {
 
@@ -77,9 +74,7 @@ private:
     template <class F>
     step call(const F& f) noexcept;
     [[nodiscard]] std::error_code why_failed(int error) noexcept;
-    void fail_reads_and_writes(std::error_code why) noexcept;
     [[nodiscard]] bool owes_answers() noexcept;
-    [[nodiscard]] std::span<const std::byte> unsent() noexcept;
     void send_without_waiting() noexcept;
 
     [[nodiscard]] step agree_now();
@@ -94,31 +89,18 @@ private:
     [[nodiscard]] task<result<void>> carry();
     [[nodiscard]] std::span<const std::byte> next_to_carry(std::size_t sent) noexcept;
 
-    // OpenSSL's side of the memory, called with the guard held.
-    static const BIO_METHOD* memory();
-    static int give(BIO* bio, char* to, int most) noexcept;
-    static int take(BIO* bio, const char* from, int length) noexcept;
-    static long control(BIO* bio, int what, long, void*) noexcept;
-
     const std::shared_ptr<const tls_shared> shared_;
     tcp_stream socket_;
     std::mutex guard_;
-    ssl_ptr ssl_;                    // guarded
-    io_buffer arrived_;              // guarded
-    std::size_t used_ = 0;           // guarded; of arrived_
-    std::uint64_t arrivals_ = 0;     // guarded
-    std::vector<std::byte> made_;    // guarded
-    std::vector<std::byte> sending_; // guarded; the rest is where it stands while it is carried
-    std::size_t sent_ = 0;           // guarded; of sending_
-    std::uint64_t made_in_all_ = 0;  // guarded
-    std::uint64_t sent_in_all_ = 0;  // guarded
-    std::uint64_t answered_to_ = 0;  // guarded; of made_in_all_, up to where reads have made something
-    std::size_t answers_ = 0;        // guarded; bytes of these, since none was unsent
-    bool carried_ = false;           // guarded
-    bool cut_ = false;               // guarded; a write was cut short
-    bool ended_ = false;             // guarded; the peer is told, or will be
-    std::error_code failed_;         // guarded; OpenSSL's last word: it is not called any more
-    std::error_code send_failed_;    // guarded; the socket's
+    tls_wire wire_;                 // guarded
+    ssl_ptr ssl_;                   // guarded
+    std::uint64_t answered_to_ = 0; // guarded; of all that was made, up to where reads have made something
+    std::size_t answers_ = 0;       // guarded; bytes of these, since none was unsent
+    bool carried_ = false;          // guarded
+    bool cut_ = false;              // guarded; a write was cut short
+    bool ended_ = false;            // guarded; the peer is told, or will be
+    std::error_code failed_;        // guarded; OpenSSL's last word: it is not called any more
+    std::error_code send_failed_;   // guarded; the socket's
 
     mutex writing_;
     mutex fetching_;

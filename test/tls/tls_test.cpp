@@ -1,68 +1,13 @@
-#include <support.hpp>
+#include "peers.hpp"
 
-#include <unistd.h>
-
-#include <array>
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
-#include <levada/levada.hpp>
-#include <levada/tls/tls.hpp>
-
-using namespace levada;
+using namespace tls_test;
 using namespace std::chrono_literals;
 using test_support::holds;
-namespace fs = std::filesystem;
 
 namespace {
-
-/// A certificate for localhost that vouches for itself, made by the openssl program.
-class certificate {
-public:
-    certificate() {
-        std::string name = (fs::temp_directory_path() / "levada_tls_XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()));
-        folder_ = name;
-        std::string make =
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -keyout ";
-        make += key() + " -out " + cert();
-        make += " -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>/dev/null";
-        REQUIRE(std::system(make.c_str()) == 0);
-    }
-    ~certificate() { fs::remove_all(folder_); }
-    certificate(const certificate&) = delete;
-    certificate& operator=(const certificate&) = delete;
-    [[nodiscard]] std::string key() const { return (folder_ / "key.pem").string(); }
-    [[nodiscard]] std::string cert() const { return (folder_ / "cert.pem").string(); }
-
-    [[nodiscard]] tls_context server() const {
-        auto c = tls_context::server(cert(), key());
-        REQUIRE(c);
-        return *c;
-    }
-    [[nodiscard]] tls_context client() const {
-        tls_client_options options;
-        const std::string trusted = cert();
-        options.ca_file = trusted;
-        auto c = tls_context::client(options);
-        REQUIRE(c);
-        return *c;
-    }
-
-private:
-    fs::path folder_;
-};
-
-const certificate& here() {
-    static const certificate made;
-    return made;
-}
 
 tcp_listener listen_here() {
     auto l = tcp_listener::bind("127.0.0.1:0");
@@ -76,25 +21,14 @@ task<result<tls_stream>> accept_one(tcp_listener& l) {
     co_return co_await tls_stream::accept(here().server(), std::move(*s));
 }
 
-struct both {
-    both(tls_stream a, tls_stream b) : near(std::move(a)), far(std::move(b)) {}
-    tls_stream near, far;
-};
-
-task<both> connected() {
+task<ends> connected() {
     tcp_listener l = listen_here();
     auto accepting = spawn(accept_one, std::ref(l));
     auto near = co_await tls_stream::connect(here().client(), l.local_address().to_string());
     auto far = co_await accepting.join();
     REQUIRE(near);
     REQUIRE(far);
-    co_return both(std::move(*near), std::move(*far));
-}
-
-template <class F>
-void on_the_loop(const F& f) {
-    static_cast<void>(here()); // before the loop has a ring that a child would inherit
-    CHECK(levada::run(f) == 0);
+    co_return ends(std::move(*near), std::move(*far));
 }
 
 template <class Stream>
@@ -113,7 +47,7 @@ task<std::string> read_all(Stream& from) {
 
 TEST_CASE("megabytes go both ways at once, and each side sees the other's end") {
     on_the_loop([]() -> task<> {
-        both c = co_await connected();
+        ends c = co_await connected();
         CHECK(c.near.version() == "TLSv1.3");
         const std::string a(3'000'000, 'a'), b(2'000'000, 'b');
         std::string got_a, got_b;
@@ -136,7 +70,7 @@ TEST_CASE("megabytes go both ways at once, and each side sees the other's end") 
 
 TEST_CASE("lines over TLS are read by the same buffered reader") {
     on_the_loop([]() -> task<> {
-        both c = co_await connected();
+        ends c = co_await connected();
         auto sent = co_await c.far.write_all("one\ntwo\nrest");
         CHECK(sent);
         buffered in(c.near);
@@ -197,9 +131,9 @@ TEST_CASE("one who does not speak TLS, or hangs up while agreeing, is an error")
             if (says.empty()) CHECK(far.error() == std::errc::connection_aborted);
             else CHECK(far.error().category() == tls_category());
         }
-        auto none = tls_context::server("/no/such/file", here().key());
+        auto none = tls_context::server("/no/such/file", here().key);
         CHECK_FALSE(none);
-        auto wrong = tls_context::server(here().key(), here().cert());
+        auto wrong = tls_context::server(here().key, here().cert);
         CHECK_FALSE(wrong);
         tls_client_options options;
         options.ca_file = "/no/such/file";
@@ -209,7 +143,7 @@ TEST_CASE("one who does not speak TLS, or hangs up while agreeing, is an error")
 
 TEST_CASE("a connection that is cut is told from one that has ended") {
     on_the_loop([]() -> task<> {
-        both c = co_await connected();
+        ends c = co_await connected();
         auto sent = co_await c.far.write_all("half");
         CHECK(sent);
         auto closed = co_await c.far.close();
@@ -257,7 +191,7 @@ TEST_CASE("the openssl program agrees with our server") {
         for (const char* part :
              {"openssl", "s_client", "-quiet", "-verify_return_error", "-servername", "localhost", "-CAfile"})
             command.emplace_back(part);
-        command.push_back(here().cert());
+        command.push_back(here().cert);
         command.emplace_back("-connect");
         command.push_back(l.local_address().to_string());
         auto client = child_process::start(command, set);

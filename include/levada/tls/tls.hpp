@@ -26,10 +26,10 @@ class tls_stream {
 public:
     /// Connects to "host:port", and agrees with the server, whose certificate has to be the host's: by its
     /// subjectAltName only. *Outcomes*: as of `tcp_stream::connect`; `std::errc::invalid_argument` for a host
-    /// that is empty or begins with a dot; a code of `certificate_category()` or `tls_category()`;
-    /// `std::errc::connection_aborted` if the server hangs up; `std::errc::protocol_error` if it chooses a
-    /// protocol that was not offered. With TLS 1.3 a server that refuses the client's certificate is heard of
-    /// by the first read. *Cancel*: the connection is closed.
+    /// that is empty, begins with a dot, or has a star in it; a code of `certificate_category()` or
+    /// `tls_category()`; `std::errc::connection_aborted` if the server hangs up; `std::errc::protocol_error`,
+    /// or OpenSSL's code, if it chooses a protocol that was not offered. With TLS 1.3 it is the first read
+    /// that fails if the server refuses the client's certificate. *Cancel*: the connection is closed.
     [[nodiscard]] static task<result<tls_stream>> connect(tls_context context, std::string address);
     /// The same over a connection that is there; `host`: whose certificate is wanted, a name or an address.
     [[nodiscard]] static task<result<tls_stream>> connect(tls_context context, tcp_stream socket,
