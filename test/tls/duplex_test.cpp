@@ -114,165 +114,153 @@ TEST_CASE("cancelled reads neither cut a writer nor lose a byte, on four eager l
     on_four_eager_loops(reading::with_cancels);
 }
 
-TEST_CASE("a limit around a read is not seen by the writer beside it") {
-    on_the_loop([]() -> task<> {
-        ends c = co_await connected(here().client(), here().server());
-        const std::string text = pattern(much, 7);
-        auto writing = fill(c.near, text);
-        co_await until_parked(writing);
-        std::array<char, 8> b;
-        for (int i = 0; i < 3; ++i) {
-            auto late = co_await with_timeout(1ms, [&] { return c.near.read(std::span<char>(b)); });
-            CHECK(late.error() == errc::timed_out);
-        }
-        CHECK_FALSE(writing.done());
-        auto receiving = spawn([&]() -> task<> {
-            test_support::expectations all;
-            co_await receive_all(c.far, text, {&all});
+TLS_TASK("a limit around a read is not seen by the writer beside it") {
+    ends c = co_await connected(here().client(), here().server());
+    const std::string text = pattern(much, 7);
+    auto writing = fill(c.near, text);
+    co_await until_parked(writing);
+    std::array<char, 8> b;
+    for (int i = 0; i < 3; ++i) {
+        auto late = co_await with_timeout(1ms, [&] { return c.near.read(std::span<char>(b)); });
+        CHECK(late.error() == errc::timed_out);
+    }
+    CHECK_FALSE(writing.done());
+    auto receiving = spawn([&]() -> task<> {
+        test_support::expectations all;
+        co_await receive_all(c.far, text, {&all});
+    });
+    auto written = co_await writing.join();
+    CHECK(holds(written, text.size()));
+    auto ended = co_await c.near.shutdown_write();
+    CHECK(ended);
+    auto received = co_await receiving.join();
+    CHECK(received);
+}
+
+TLS_TASK("a read that is cancelled beside a writer that waits for room leaves the connection whole") {
+    ends c = co_await connected(here().client(), here().server());
+    const std::string text = pattern(much, 3);
+    auto writing = fill(c.near, text);
+    co_await until_parked(writing);
+    for (int i = 0; i < 3; ++i) {
+        auto reading = spawn([&]() -> task<result<std::size_t>> {
+            std::array<char, 8> b;
+            co_return co_await c.near.read(std::span<char>(b));
         });
-        auto written = co_await writing.join();
-        CHECK(holds(written, text.size()));
-        auto ended = co_await c.near.shutdown_write();
-        CHECK(ended);
-        auto received = co_await receiving.join();
-        CHECK(received);
-    });
-}
-
-TEST_CASE("a read that is cancelled beside a writer that waits for room leaves the connection whole") {
-    on_the_loop([]() -> task<> {
-        ends c = co_await connected(here().client(), here().server());
-        const std::string text = pattern(much, 3);
-        auto writing = fill(c.near, text);
-        co_await until_parked(writing);
-        for (int i = 0; i < 3; ++i) {
-            auto reading = spawn([&]() -> task<result<std::size_t>> {
-                std::array<char, 8> b;
-                co_return co_await c.near.read(std::span<char>(b));
-            });
-            co_await until_parked(reading);
-            reading.cancel();
-            auto r = co_await reading.join();
-            CHECK(r.error() == errc::cancelled);
-        }
-        auto sent = co_await c.far.write_all("still here");
-        CHECK(sent);
-        std::array<char, 64> b;
-        auto n = co_await c.near.read(std::span<char>(b)); // though the writer waits
-        CHECK(holds(n, std::size_t(10)));
-        CHECK_FALSE(writing.done());
-        std::string got(text.size(), '\0');
-        for (std::size_t at = 0; at < got.size();) {
-            auto part = co_await c.far.read(std::span(got).subspan(at));
-            REQUIRE(part);
-            REQUIRE(*part != 0);
-            at += *part;
-        }
-        CHECK(got == text);
-        auto written = co_await writing.join();
-        CHECK(holds(written, text.size()));
-    });
-}
-
-TEST_CASE("a stream whose write was cut short is never ended as if it were whole, and is read on") {
-    on_the_loop([]() -> task<> {
-        ends c = co_await connected(here().client(), here().server());
-        const std::string text = pattern(much, 4);
-        auto writing = fill(c.near, text);
-        co_await until_parked(writing);
-        writing.cancel();
-        auto cut = co_await writing.join();
-        CHECK(cut.error() == errc::cancelled);
-        auto again = co_await c.near.write_all("x");
-        CHECK(again.error() == std::errc::broken_pipe);
-        auto ended = co_await c.near.shutdown_write();
-        CHECK(ended.error() == std::errc::broken_pipe);
-
-        auto sent = co_await c.far.write_all("read on");
-        CHECK(sent);
-        std::array<char, 65536> b;
-        auto n = co_await c.near.read(std::span<char>(b));
-        CHECK(holds(n, std::size_t(7)));
-        auto closed = co_await c.near.close();
-        CHECK(closed);
-        std::size_t got = 0;
-        for (;;) {
-            auto part = co_await c.far.read(std::span<char>(b));
-            if (!part) {
-                CHECK((part.error() == std::errc::connection_aborted ||
-                       part.error() == std::errc::connection_reset));
-                break;
-            }
-            REQUIRE(*part != 0);
-            got += *part;
-        }
-        CHECK(got < text.size());
-    });
-}
-
-TEST_CASE("a write that is cancelled while another writes has no effect") {
-    on_the_loop([]() -> task<> {
-        ends c = co_await connected(here().client(), here().server());
-        const std::string text = pattern(much, 5);
-        auto first = fill(c.near, text);
-        co_await until_parked(first);
-        const std::string other = "never sent";
-        auto second = fill(c.near, other);
-        co_await until_parked(second);
-        second.cancel();
-        auto cancelled = co_await second.join();
-        CHECK(cancelled.error() == errc::cancelled);
-        auto receiving = spawn([&]() -> task<> {
-            test_support::expectations all;
-            co_await receive_all(c.far, text, {&all});
-        });
-        auto written = co_await first.join();
-        CHECK(holds(written, text.size()));
-        auto ended = co_await c.near.shutdown_write();
-        CHECK(ended);
-        auto received = co_await receiving.join();
-        CHECK(received);
-    });
-}
-
-TEST_CASE("an end is told once, whoever asks again, and writes after it fail") {
-    on_the_loop([]() -> task<> {
-        ends c = co_await connected(here().client(), here().server());
-        auto sent = co_await c.far.write_all("for a reader who comes later");
-        CHECK(sent);
-        for (int i = 0; i < 3; ++i) {
-            auto ended = co_await c.near.shutdown_write();
-            CHECK(ended);
-        }
-        auto late = co_await c.near.write_all("x");
-        CHECK(late.error() == std::errc::broken_pipe);
-        std::array<char, 64> b;
-        auto n = co_await c.near.read(std::span<char>(b));
-        CHECK(holds(n, std::size_t(28)));
-        for (int i = 0; i < 2; ++i) {
-            auto end = co_await c.far.read(std::span<char>(b));
-            CHECK(holds(end, std::size_t(0)));
-        }
-    });
-}
-
-TEST_CASE("a stream may move while it is read and written") {
-    on_the_loop([]() -> task<> {
-        ends c = co_await connected(here().client(), here().server());
-        const std::string text = pattern(much, 6);
-        auto writing = fill(c.near, text);
-        std::array<char, 8> b;
-        auto reading = spawn([](tls_stream& s, std::span<char> to) { return s.read(to); }, std::ref(c.near),
-                             std::span<char>(b));
-        co_await until_parked(writing);
         co_await until_parked(reading);
-        tls_stream moved = std::move(c.near);
-        auto sent = co_await c.far.write_all("hi");
-        CHECK(sent);
-        auto n = co_await reading.join();
-        CHECK(holds(n, std::size_t(2)));
-        writing.cancel();
-        auto cut = co_await writing.join();
-        CHECK(cut.error() == errc::cancelled);
+        reading.cancel();
+        auto r = co_await reading.join();
+        CHECK(r.error() == errc::cancelled);
+    }
+    auto sent = co_await c.far.write_all("still here");
+    CHECK(sent);
+    std::array<char, 64> b;
+    auto n = co_await c.near.read(std::span<char>(b)); // though the writer waits
+    CHECK(holds(n, std::size_t(10)));
+    CHECK_FALSE(writing.done());
+    std::string got(text.size(), '\0');
+    for (std::size_t at = 0; at < got.size();) {
+        auto part = co_await c.far.read(std::span(got).subspan(at));
+        REQUIRE(part);
+        REQUIRE(*part != 0);
+        at += *part;
+    }
+    CHECK(got == text);
+    auto written = co_await writing.join();
+    CHECK(holds(written, text.size()));
+}
+
+TLS_TASK("a stream whose write was cut short is never ended as if it were whole, and is read on") {
+    ends c = co_await connected(here().client(), here().server());
+    const std::string text = pattern(much, 4);
+    auto writing = fill(c.near, text);
+    co_await until_parked(writing);
+    writing.cancel();
+    auto cut = co_await writing.join();
+    CHECK(cut.error() == errc::cancelled);
+    auto again = co_await c.near.write_all("x");
+    CHECK(again.error() == std::errc::broken_pipe);
+    auto ended = co_await c.near.shutdown_write();
+    CHECK(ended.error() == std::errc::broken_pipe);
+
+    auto sent = co_await c.far.write_all("read on");
+    CHECK(sent);
+    std::array<char, 65536> b;
+    auto n = co_await c.near.read(std::span<char>(b));
+    CHECK(holds(n, std::size_t(7)));
+    auto closed = co_await c.near.close();
+    CHECK(closed);
+    std::size_t got = 0;
+    for (;;) {
+        auto part = co_await c.far.read(std::span<char>(b));
+        if (!part) {
+            CHECK((part.error() == std::errc::connection_aborted ||
+                   part.error() == std::errc::connection_reset));
+            break;
+        }
+        REQUIRE(*part != 0);
+        got += *part;
+    }
+    CHECK(got < text.size());
+}
+
+TLS_TASK("a write that is cancelled while another writes has no effect") {
+    ends c = co_await connected(here().client(), here().server());
+    const std::string text = pattern(much, 5);
+    auto first = fill(c.near, text);
+    co_await until_parked(first);
+    const std::string other = "never sent";
+    auto second = fill(c.near, other);
+    co_await until_parked(second);
+    second.cancel();
+    auto cancelled = co_await second.join();
+    CHECK(cancelled.error() == errc::cancelled);
+    auto receiving = spawn([&]() -> task<> {
+        test_support::expectations all;
+        co_await receive_all(c.far, text, {&all});
     });
+    auto written = co_await first.join();
+    CHECK(holds(written, text.size()));
+    auto ended = co_await c.near.shutdown_write();
+    CHECK(ended);
+    auto received = co_await receiving.join();
+    CHECK(received);
+}
+
+TLS_TASK("an end is told once, whoever asks again, and writes after it fail") {
+    ends c = co_await connected(here().client(), here().server());
+    auto sent = co_await c.far.write_all("for a reader who comes later");
+    CHECK(sent);
+    for (int i = 0; i < 3; ++i) {
+        auto ended = co_await c.near.shutdown_write();
+        CHECK(ended);
+    }
+    auto late = co_await c.near.write_all("x");
+    CHECK(late.error() == std::errc::broken_pipe);
+    std::array<char, 64> b;
+    auto n = co_await c.near.read(std::span<char>(b));
+    CHECK(holds(n, std::size_t(28)));
+    for (int i = 0; i < 2; ++i) {
+        auto end = co_await c.far.read(std::span<char>(b));
+        CHECK(holds(end, std::size_t(0)));
+    }
+}
+
+TLS_TASK("a stream may move while it is read and written") {
+    ends c = co_await connected(here().client(), here().server());
+    const std::string text = pattern(much, 6);
+    auto writing = fill(c.near, text);
+    std::array<char, 8> b;
+    auto reading = spawn([](tls_stream& s, std::span<char> to) { return s.read(to); }, std::ref(c.near),
+                         std::span<char>(b));
+    co_await until_parked(writing);
+    co_await until_parked(reading);
+    tls_stream moved = std::move(c.near);
+    auto sent = co_await c.far.write_all("hi");
+    CHECK(sent);
+    auto n = co_await reading.join();
+    CHECK(holds(n, std::size_t(2)));
+    writing.cancel();
+    auto cut = co_await writing.join();
+    CHECK(cut.error() == errc::cancelled);
 }

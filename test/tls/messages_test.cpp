@@ -22,129 +22,119 @@ void ask_for_renegotiation(raw_peer& server) {
 
 } // namespace
 
-TEST_CASE("a server that asks for renegotiation is refused, and reads and writes go on") {
-    on_the_loop([]() -> task<> {
-        const raw_context context = raw_server(TLS1_2_VERSION);
+TLS_TASK("a server that asks for renegotiation is refused, and reads and writes go on") {
+    const raw_context context = raw_server(TLS1_2_VERSION);
+    mixed c = co_await connected_to_raw(context.get(), here().client());
+    CHECK(c.near.version() == "TLSv1.2");
+    ask_for_renegotiation(*c.far);
+    co_await c.far->write("hello");
+    std::array<char, 64> b;
+    auto n = co_await c.near.read(std::span<char>(b));
+    CHECK(holds(n, std::size_t(5)));
+    for (int i = 0; i < 3; ++i) {
+        auto written = co_await c.near.write_all("world");
+        CHECK(holds(written, std::size_t(5)));
+    }
+    const std::string nothing = co_await c.far->read(); // OpenSSL insists
+    CHECK(nothing.empty());
+    CHECK(c.far->reason() == SSL_R_NO_RENEGOTIATION);
+}
+
+TLS_TASK("a client that asks for renegotiation is refused") {
+    const raw_context context(::SSL_CTX_new(::TLS_client_method()), &::SSL_CTX_free);
+    ::SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
+    sockets s = co_await connected_sockets();
+    auto accepting = spawn(&tls_stream::accept, here().server(), std::move(s.far));
+    raw_peer client(context.get(), std::move(s.near));
+    const bool agreed = co_await client.agree();
+    CHECK(agreed);
+    auto far = co_await accepting.join();
+    REQUIRE(far);
+    REQUIRE(::SSL_renegotiate(client.ssl()) == 1);
+    static_cast<void>(::SSL_do_handshake(client.ssl()));
+    co_await client.flush();
+    std::array<char, 8> b;
+    auto reading = start_reading(*far, b);
+    co_await until_parked(reading);
+    auto written = co_await far->write_all("still");
+    CHECK(written);
+    const std::string nothing = co_await client.read();
+    CHECK(nothing.empty());
+    CHECK(client.reason() == SSL_R_NO_RENEGOTIATION);
+    reading.cancel();
+    auto r = co_await reading.join();
+    CHECK(r.error() == errc::cancelled);
+}
+
+TLS_TASK("a peer that wants new keys gets them, and nothing is lost") {
+    const raw_context context = raw_server(TLS1_3_VERSION);
+    mixed c = co_await connected_to_raw(context.get(), here().client());
+    std::array<char, 64> b;
+    for (int i = 0; i < 50; ++i) {
+        REQUIRE(::SSL_key_update(c.far->ssl(), SSL_KEY_UPDATE_REQUESTED) == 1);
+        co_await c.far->write("ping");
+        auto n = co_await c.near.read(std::span<char>(b));
+        CHECK(holds(n, std::size_t(4)));
+        auto sent = co_await c.near.write_all("pong");
+        CHECK(sent);
+        const std::string got = co_await c.far->read(4);
+        CHECK(got == "pong");
+    }
+}
+
+TLS_TASK("an answer of a read is sent when there is room, though nobody writes") {
+    const raw_context context = raw_server(TLS1_2_VERSION);
+    for (const bool beside_a_writer : {false, true}) {
         mixed c = co_await connected_to_raw(context.get(), here().client());
-        CHECK(c.near.version() == "TLSv1.2");
+        const std::string much(8 << 20, 'x');
+        auto writing = start_writing(c.near, much); // fills the buffers
+        co_await until_parked(writing);
+        if (!beside_a_writer) {
+            writing.cancel();
+            auto cut = co_await writing.join();
+            CHECK(cut.error() == errc::cancelled);
+        }
         ask_for_renegotiation(*c.far);
         co_await c.far->write("hello");
         std::array<char, 64> b;
-        auto n = co_await c.near.read(std::span<char>(b));
+        auto n = co_await c.near.read(std::span<char>(b)); // has made the answer
         CHECK(holds(n, std::size_t(5)));
-        for (int i = 0; i < 3; ++i) {
-            auto written = co_await c.near.write_all("world");
-            CHECK(holds(written, std::size_t(5)));
-        }
-        const std::string nothing = co_await c.far->read(); // OpenSSL insists
-        CHECK(nothing.empty());
-        CHECK(c.far->reason() == SSL_R_NO_RENEGOTIATION);
-    });
-}
-
-TEST_CASE("a client that asks for renegotiation is refused") {
-    on_the_loop([]() -> task<> {
-        const raw_context context(::SSL_CTX_new(::TLS_client_method()), &::SSL_CTX_free);
-        ::SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
-        sockets s = co_await connected_sockets();
-        auto accepting = spawn(&tls_stream::accept, here().server(), std::move(s.far));
-        raw_peer client(context.get(), std::move(s.near));
-        const bool agreed = co_await client.agree();
-        CHECK(agreed);
-        auto far = co_await accepting.join();
-        REQUIRE(far);
-        REQUIRE(::SSL_renegotiate(client.ssl()) == 1);
-        static_cast<void>(::SSL_do_handshake(client.ssl()));
-        co_await client.flush();
-        std::array<char, 8> b;
-        auto reading = start_reading(*far, b);
+        auto reading = start_reading(c.near, b);
         co_await until_parked(reading);
-        auto written = co_await far->write_all("still");
-        CHECK(written);
-        const std::string nothing = co_await client.read();
-        CHECK(nothing.empty());
-        CHECK(client.reason() == SSL_R_NO_RENEGOTIATION);
+        if (beside_a_writer) { // who would have sent it
+            writing.cancel();
+            auto cut = co_await writing.join();
+            CHECK(cut.error() == errc::cancelled);
+        }
+        for (;;) {
+            const std::string part = co_await c.far->read();
+            if (part.empty()) break;
+        }
+        CHECK(c.far->reason() == SSL_R_NO_RENEGOTIATION);
+        CHECK_FALSE(reading.done());
         reading.cancel();
         auto r = co_await reading.join();
         CHECK(r.error() == errc::cancelled);
-    });
+    }
 }
 
-TEST_CASE("a peer that wants new keys gets them, and nothing is lost") {
-    on_the_loop([]() -> task<> {
-        const raw_context context = raw_server(TLS1_3_VERSION);
-        mixed c = co_await connected_to_raw(context.get(), here().client());
-        std::array<char, 64> b;
-        for (int i = 0; i < 50; ++i) {
-            REQUIRE(::SSL_key_update(c.far->ssl(), SSL_KEY_UPDATE_REQUESTED) == 1);
-            co_await c.far->write("ping");
-            auto n = co_await c.near.read(std::span<char>(b));
-            CHECK(holds(n, std::size_t(4)));
-            auto sent = co_await c.near.write_all("pong");
-            CHECK(sent);
-            const std::string got = co_await c.far->read(4);
-            CHECK(got == "pong");
-        }
-    });
-}
-
-TEST_CASE("an answer of a read is sent when there is room, though nobody writes") {
-    on_the_loop([]() -> task<> {
-        const raw_context context = raw_server(TLS1_2_VERSION);
-        for (const bool beside_a_writer : {false, true}) {
-            mixed c = co_await connected_to_raw(context.get(), here().client());
-            const std::string much(8 << 20, 'x');
-            auto writing = start_writing(c.near, much); // fills the buffers
-            co_await until_parked(writing);
-            if (!beside_a_writer) {
-                writing.cancel();
-                auto cut = co_await writing.join();
-                CHECK(cut.error() == errc::cancelled);
-            }
-            ask_for_renegotiation(*c.far);
-            co_await c.far->write("hello");
-            std::array<char, 64> b;
-            auto n = co_await c.near.read(std::span<char>(b)); // has made the answer
-            CHECK(holds(n, std::size_t(5)));
-            auto reading = start_reading(c.near, b);
-            co_await until_parked(reading);
-            if (beside_a_writer) { // who would have sent it
-                writing.cancel();
-                auto cut = co_await writing.join();
-                CHECK(cut.error() == errc::cancelled);
-            }
-            for (;;) {
-                const std::string part = co_await c.far->read();
-                if (part.empty()) break;
-            }
-            CHECK(c.far->reason() == SSL_R_NO_RENEGOTIATION);
-            CHECK_FALSE(reading.done());
-            reading.cancel();
-            auto r = co_await reading.join();
-            CHECK(r.error() == errc::cancelled);
-        }
-    });
-}
-
-TEST_CASE("a peer that has us answer without end, and reads none of it, is refused") {
-    on_the_loop([]() -> task<> {
-        const raw_context context = raw_server(TLS1_2_VERSION);
-        mixed c = co_await connected_to_raw(context.get(), here().client(), 4096);
-        set_buffer(c.near.socket().native_handle(), SO_SNDBUF, 4096);
-        std::array<char, 64> b;
-        auto reading = start_reading(c.near, b);
-        for (int i = 0; i < 10'000 && !reading.done(); ++i) {
-            ask_for_renegotiation(*c.far);
-            const std::string bytes = c.far->take();
-            REQUIRE_FALSE(bytes.empty());
-            auto sent = co_await c.far->socket().write_all(bytes);
-            if (!sent) break;
-        }
-        auto r = co_await reading.join();
-        CHECK(r.error() == std::errc::no_buffer_space);
-        auto again = co_await c.near.read(std::span<char>(b));
-        CHECK(again.error() == std::errc::no_buffer_space);
-    });
+TLS_TASK("a peer that has us answer without end, and reads none of it, is refused") {
+    const raw_context context = raw_server(TLS1_2_VERSION);
+    mixed c = co_await connected_to_raw(context.get(), here().client(), 4096);
+    set_buffer(c.near.socket().native_handle(), SO_SNDBUF, 4096);
+    std::array<char, 64> b;
+    auto reading = start_reading(c.near, b);
+    for (int i = 0; i < 10'000 && !reading.done(); ++i) {
+        ask_for_renegotiation(*c.far);
+        const std::string bytes = c.far->take();
+        REQUIRE_FALSE(bytes.empty());
+        auto sent = co_await c.far->socket().write_all(bytes);
+        if (!sent) break;
+    }
+    auto r = co_await reading.join();
+    CHECK(r.error() == std::errc::no_buffer_space);
+    auto again = co_await c.near.read(std::span<char>(b));
+    CHECK(again.error() == std::errc::no_buffer_space);
 }
 
 namespace {
@@ -175,62 +165,58 @@ task<mixed> with_half_a_ticket(SSL_CTX* context, std::string& rest) {
 
 } // namespace
 
-TEST_CASE("a write, and an end, in the middle of a message about the handshake waits for the rest of it") {
-    on_the_loop([]() -> task<> {
-        for (const bool beside_a_reader : {true, false}) {
-            const raw_context context = raw_server(TLS1_3_VERSION);
-            std::string rest;
-            mixed c = co_await with_half_a_ticket(context.get(), rest);
-            std::array<char, 64> b;
-            auto one = co_await c.near.read(std::span<char>(b));
-            CHECK(holds(one, std::size_t(1)));
-            auto reading = start_reading(c.near, b);
-            co_await until_parked(reading);
-            if (!beside_a_reader) {
-                reading.cancel();
-                auto r = co_await reading.join();
-                CHECK(r.error() == errc::cancelled);
-            }
-            const std::string text = "hello";
-            auto writing = start_writing(c.near, text);
-            co_await until_parked(writing);
-            CHECK_FALSE(writing.done());
-            auto ending = spawn([&]() -> task<result<void>> { return c.near.shutdown_write(); });
-            co_await c.far->send(rest);
-            auto written = co_await writing.join();
-            CHECK(holds(written, text.size()));
-            const std::string got = co_await c.far->read(text.size());
-            CHECK(got == text);
-            auto ended = co_await ending.join();
-            CHECK(ended);
-            co_await c.far->write("bye");
-            if (!beside_a_reader) reading = start_reading(c.near, b);
-            auto n = co_await reading.join();
-            CHECK(holds(n, std::size_t(3)));
+TLS_TASK("a write, and an end, in the middle of a message about the handshake waits for the rest of it") {
+    for (const bool beside_a_reader : {true, false}) {
+        const raw_context context = raw_server(TLS1_3_VERSION);
+        std::string rest;
+        mixed c = co_await with_half_a_ticket(context.get(), rest);
+        std::array<char, 64> b;
+        auto one = co_await c.near.read(std::span<char>(b));
+        CHECK(holds(one, std::size_t(1)));
+        auto reading = start_reading(c.near, b);
+        co_await until_parked(reading);
+        if (!beside_a_reader) {
+            reading.cancel();
+            auto r = co_await reading.join();
+            CHECK(r.error() == errc::cancelled);
         }
-    });
+        const std::string text = "hello";
+        auto writing = start_writing(c.near, text);
+        co_await until_parked(writing);
+        CHECK_FALSE(writing.done());
+        auto ending = spawn([&]() -> task<result<void>> { return c.near.shutdown_write(); });
+        co_await c.far->send(rest);
+        auto written = co_await writing.join();
+        CHECK(holds(written, text.size()));
+        const std::string got = co_await c.far->read(text.size());
+        CHECK(got == text);
+        auto ended = co_await ending.join();
+        CHECK(ended);
+        co_await c.far->write("bye");
+        if (!beside_a_reader) reading = start_reading(c.near, b);
+        auto n = co_await reading.join();
+        CHECK(holds(n, std::size_t(3)));
+    }
 }
 
-TEST_CASE("after a failure of OpenSSL's every read and write says the same") {
-    on_the_loop([]() -> task<> {
-        const raw_context context = raw_server(TLS1_3_VERSION);
-        mixed c = co_await connected_to_raw(context.get(), here().client());
-        co_await c.far->send("no record of TLS at all");
-        std::array<char, 64> b;
-        auto first = co_await c.near.read(std::span<char>(b));
-        REQUIRE_FALSE(first);
-        CHECK(first.error().category() == tls_category());
-        CHECK(first.error().value() != 0);
-        for (int i = 0; i < 2; ++i) {
-            auto again = co_await c.near.read(std::span<char>(b));
-            CHECK(again.error() == first.error());
-            auto written = co_await c.near.write_all("x");
-            CHECK(written.error() == first.error());
-            auto ended = co_await c.near.shutdown_write();
-            CHECK(ended.error() == first.error());
-        }
-        const std::string nothing = co_await c.far->read(); // the alert was sent all the same
-        CHECK(nothing.empty());
-        CHECK(c.far->reason() != 0);
-    });
+TLS_TASK("after a failure of OpenSSL's every read and write says the same") {
+    const raw_context context = raw_server(TLS1_3_VERSION);
+    mixed c = co_await connected_to_raw(context.get(), here().client());
+    co_await c.far->send("no record of TLS at all");
+    std::array<char, 64> b;
+    auto first = co_await c.near.read(std::span<char>(b));
+    REQUIRE_FALSE(first);
+    CHECK(first.error().category() == tls_category());
+    CHECK(first.error().value() != 0);
+    for (int i = 0; i < 2; ++i) {
+        auto again = co_await c.near.read(std::span<char>(b));
+        CHECK(again.error() == first.error());
+        auto written = co_await c.near.write_all("x");
+        CHECK(written.error() == first.error());
+        auto ended = co_await c.near.shutdown_write();
+        CHECK(ended.error() == first.error());
+    }
+    const std::string nothing = co_await c.far->read(); // the alert was sent all the same
+    CHECK(nothing.empty());
+    CHECK(c.far->reason() != 0);
 }

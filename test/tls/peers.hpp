@@ -3,9 +3,10 @@
 // Certificates for tests, two ends of a TLS connection, and an end that is OpenSSL alone and does what ours
 // never does.
 
+#include <io/on_the_loop.hpp>
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <support.hpp>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -72,11 +73,34 @@ inline const certificate& here() {
     return made;
 }
 
-/// Runs on one loop. Certificates are made before it has a ring that the openssl program would inherit.
+inline const certificate& only_a_common_name() {
+    static const certificate made("/CN=localhost", "");
+    return made;
+}
+inline const certificate& named() {
+    static const certificate made("/CN=named", "DNS:one.example,DNS:*.two.example");
+    return made;
+}
+inline const certificate& somebody() {
+    static const certificate made("/O=Levada/CN=somebody",
+                                  "URI:spiffe://levada/somebody,DNS:somebody.example,IP:::1");
+    return made;
+}
+inline const certificate& stranger() {
+    static const certificate made("/CN=stranger", "");
+    return made;
+}
+
+/// Before a loop has a ring, which the openssl program would inherit.
+inline void make_certificates() {
+    for (auto* make : {&here, &only_a_common_name, &named, &somebody, &stranger})
+        static_cast<void>((*make)());
+}
+
 template <class F>
 void on_the_loop(const F& f) {
-    static_cast<void>(here());
-    CHECK(levada::run(f) == 0);
+    make_certificates();
+    test_support::on_the_loop(f);
 }
 
 inline void set_buffer(int socket, int which, int bytes) {
@@ -249,3 +273,15 @@ inline task<mixed> connected_to_raw(SSL_CTX* context, tls_context client, int bu
 }
 
 } // namespace tls_test
+
+#define LEVADA_INTERNAL_TLS_TASK(BODY, NAME)                                                                 \
+    static ::levada::task<> BODY();                                                                          \
+    TEST_CASE(NAME ", on four loops", "[.four_loops]") {                                                     \
+        ::tls_test::make_certificates();                                                                     \
+        ::test_support::run_on_each_of_four_loops(BODY);                                                     \
+    }                                                                                                        \
+    TEST_CASE(NAME) { ::tls_test::on_the_loop(BODY); }                                                       \
+    static ::levada::task<> BODY()
+
+/// As IO_TASK.
+#define TLS_TASK(NAME) LEVADA_INTERNAL_TLS_TASK(INTERNAL_CATCH_UNIQUE_NAME(levada_tls_task_), NAME)
