@@ -118,7 +118,7 @@ TLS_TASK("a limit around a read is not seen by the writer beside it") {
     ends c = co_await connected(here().client(), here().server());
     const std::string text = pattern(much, 7);
     auto writing = fill(c.near, text);
-    co_await until_parked(writing);
+    co_await until_full(c.near.socket());
     std::array<char, 8> b;
     for (int i = 0; i < 3; ++i) {
         auto late = co_await with_timeout(1ms, [&] { return c.near.read(std::span<char>(b)); });
@@ -141,7 +141,7 @@ TLS_TASK("a read that is cancelled beside a writer that waits for room leaves th
     ends c = co_await connected(here().client(), here().server());
     const std::string text = pattern(much, 3);
     auto writing = fill(c.near, text);
-    co_await until_parked(writing);
+    co_await until_full(c.near.socket());
     for (int i = 0; i < 3; ++i) {
         auto reading = spawn([&]() -> task<result<std::size_t>> {
             std::array<char, 8> b;
@@ -174,7 +174,7 @@ TLS_TASK("a stream whose write was cut short is never ended as if it were whole,
     ends c = co_await connected(here().client(), here().server());
     const std::string text = pattern(much, 4);
     auto writing = fill(c.near, text);
-    co_await until_parked(writing);
+    co_await until_full(c.near.socket());
     writing.cancel();
     auto cut = co_await writing.join();
     CHECK(cut.error() == errc::cancelled);
@@ -208,7 +208,7 @@ TLS_TASK("a write that is cancelled while another writes has no effect") {
     ends c = co_await connected(here().client(), here().server());
     const std::string text = pattern(much, 5);
     auto first = fill(c.near, text);
-    co_await until_parked(first);
+    co_await until_full(c.near.socket());
     const std::string other = "never sent";
     auto second = fill(c.near, other);
     co_await until_parked(second);

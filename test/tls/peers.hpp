@@ -7,6 +7,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -109,6 +110,15 @@ inline void set_buffer(int socket, int which, int bytes) {
 inline void set_buffers(const tcp_stream& s, int bytes) {
     set_buffer(s.native_handle(), SO_SNDBUF, bytes);
     set_buffer(s.native_handle(), SO_RCVBUF, bytes);
+}
+
+/// Until there is no room for more: the peer does not read.
+inline task<> until_full(const tcp_stream& s) {
+    for (;;) {
+        ::pollfd room{s.native_handle(), POLLOUT, 0};
+        if (::poll(&room, 1, 0) == 0) co_return;
+        co_await this_task::yield();
+    }
 }
 
 struct sockets {
