@@ -246,6 +246,37 @@ TLS_TASK("an end is told once, whoever asks again, and writes after it fail") {
     }
 }
 
+TLS_TASK("an end that is cancelled before there was room for it may be asked for again") {
+    ends c = co_await connected(here().client(), here().server());
+    const std::string text(10'000, 'x');
+    std::size_t sent = 0;
+    while (has_room(c.near.socket())) { // for the last write there still was some
+        auto written = co_await c.near.write_all(text);
+        CHECK(written);
+        sent += text.size();
+    }
+    set_buffer(c.near.socket().native_handle(), SO_SNDBUF, 1);
+    CHECK_FALSE(has_room(c.near.socket()));
+    const auto end = [](tls_stream& s) { return s.shutdown_write(); };
+    auto first = spawn(end, std::ref(c.near));
+    co_await until_parked(first);
+    first.cancel();
+    auto cancelled = co_await first.join();
+    CHECK(cancelled.error() == errc::cancelled);
+    auto again = spawn(end, std::ref(c.near));
+    std::array<char, 10'000> b;
+    std::size_t got = 0;
+    for (;;) {
+        auto n = co_await c.far.read(std::span<char>(b));
+        REQUIRE(n);
+        if (*n == 0) break;
+        got += *n;
+    }
+    CHECK(got == sent);
+    auto ended = co_await again.join();
+    CHECK(ended);
+}
+
 TLS_TASK("a stream may move while it is read and written") {
     ends c = co_await connected(here().client(), here().server());
     const std::string text = pattern(much, 6);

@@ -112,13 +112,13 @@ inline void set_buffers(const tcp_stream& s, int bytes) {
     set_buffer(s.native_handle(), SO_RCVBUF, bytes);
 }
 
+inline bool has_room(const tcp_stream& s) {
+    ::pollfd room{s.native_handle(), POLLOUT, 0};
+    return ::poll(&room, 1, 0) != 0;
+}
 /// Until there is no room for more: the peer does not read.
 inline task<> until_full(const tcp_stream& s) {
-    for (;;) {
-        ::pollfd room{s.native_handle(), POLLOUT, 0};
-        if (::poll(&room, 1, 0) == 0) co_return;
-        co_await this_task::yield();
-    }
+    while (has_room(s)) co_await this_task::yield();
 }
 
 struct sockets {

@@ -17,6 +17,8 @@ struct tls_shared;
 class tls_connection;
 } // namespace detail
 
+// Options hold views: what they refer to has to live until the call that takes them returns.
+
 /// Files in PEM: a chain of certificates, its own first, and the key of that one. A key that is encrypted is
 /// an error: nobody is asked for a password.
 struct tls_key_pair {

@@ -19,9 +19,9 @@
 namespace levada {
 
 /// A TLS connection. Move-only; closed with its owner. One task may read and another write at the same time,
-/// on any loops; it must outlive their operations. A read waits only for bytes of the peer, and a write only
-/// for room. Reads and writes are tasks, and so no arms of select: `spawn` them, or give them a limit by
-/// `with_timeout(d, [&] { return s.read(buffer); })`.
+/// on any loops; it must outlive their operations, and may be moved meanwhile. A read waits only for bytes of
+/// the peer, and a write only for room. Reads and writes are tasks, and so no arms of select: `spawn` them,
+/// or give them a limit by `with_timeout(d, [&] { return s.read(buffer); })`.
 class tls_stream {
 public:
     /// Connects to "host:port", and agrees with the server, whose certificate has to be the host's: by its
