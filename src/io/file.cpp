@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <system_error>
 #include <vector>
 
 #include <levada/core/defer.hpp>
@@ -162,10 +163,14 @@ file_status::file_status(const struct statx& s) noexcept
 
 task<result<void>> file::truncate(std::uint64_t size) const {
     const int fd = native_handle();
-    co_return co_await offload([fd, size]() -> result<void> {
-        if (::ftruncate(fd, static_cast<::off_t>(size)) != 0) return detail::last_error();
-        return {};
-    });
+    try {
+        co_return co_await offload([fd, size]() -> result<void> {
+            if (::ftruncate(fd, static_cast<::off_t>(size)) != 0) return detail::last_error();
+            return {};
+        });
+    } catch (const std::system_error& no_thread) {
+        co_return fail(no_thread.code());
+    }
 }
 
 task<result<std::uint64_t>> file::size() const {

@@ -5,10 +5,12 @@
 
 #include <cerrno>
 #include <memory>
+#include <new>
 #include <utility>
 
-#include <levada/runtime/offload.hpp>
 #include <levada/sync/channel.hpp>
+
+#include "../runtime/offload_pool.hpp"
 
 namespace levada {
 namespace {
@@ -36,6 +38,51 @@ result<addresses> look_up(const std::string& host, std::uint16_t port) {
     return out;
 }
 
+/// A question to the system. It is shared by the task that waits and, until it is answered, by the pool.
+class look_up_job final : public detail::pool_job {
+public:
+    look_up_job(std::string host, std::uint16_t port) noexcept : host_(std::move(host)), port_(port) {}
+
+    [[nodiscard]] static std::error_code submit(const std::shared_ptr<look_up_job>& job) noexcept {
+        job->self_ = job;
+        const std::error_code error = detail::offload_pool::of_look_ups().submit(*job);
+        if (error) job->self_.reset();
+        return error;
+    }
+    /// Nobody waits any more: one that has not begun need not begin.
+    void give_up() noexcept {
+        if (detail::offload_pool::of_look_ups().withdraw(*this)) self_.reset();
+    }
+    [[nodiscard]] auto answer() const noexcept { return answer_.recv(); }
+
+private:
+    void work_here() noexcept override {
+        const std::shared_ptr<look_up_job> self = std::move(self_);
+        try {
+            static_cast<void>(answer_.try_send(look_up(host_, port_))); // there is room
+        } catch (const std::bad_alloc&) {
+            answer_.close(std::make_error_code(std::errc::not_enough_memory));
+        }
+    }
+
+    std::string host_;
+    std::uint16_t port_;
+    channel<result<addresses>> answer_{1};
+    std::shared_ptr<look_up_job> self_; // while the pool has it
+};
+
+/// A look-up for as long as somebody waits for it.
+class waited_for {
+public:
+    explicit waited_for(std::shared_ptr<look_up_job> job) noexcept : job_(std::move(job)) {}
+    ~waited_for() { job_->give_up(); }
+    waited_for(const waited_for&) = delete;
+    waited_for& operator=(const waited_for&) = delete;
+
+private:
+    std::shared_ptr<look_up_job> job_;
+};
+
 } // namespace
 
 const std::error_category& resolve_category() noexcept {
@@ -51,12 +98,12 @@ task<result<std::vector<socket_address>>> resolve(std::string host, std::uint16_
             co_return addresses{*number};
     if (host.empty() || host.find('\0') != std::string::npos)
         co_return fail(std::make_error_code(std::errc::invalid_argument));
-    channel<result<addresses>> answer(1);
-    // For nobody: so that a wait that is cancelled ends, and a loop too, however long the system tries.
-    detail::offload_for_nobody([host = std::move(host), port, answer]() noexcept {
-        static_cast<void>(answer.try_send(look_up(host, port))); // there is room
-    });
-    auto found = co_await answer.recv();
+    // Not an offload, which is waited for: a wait that is cancelled ends, and a loop too, however long the
+    // system tries.
+    const auto job = std::make_shared<look_up_job>(std::move(host), port);
+    if (const std::error_code error = look_up_job::submit(job)) co_return fail(error);
+    const waited_for until_answered(job);
+    auto found = co_await job->answer();
     if (!found) co_return fail(found.error());
     co_return std::move(*found);
 }

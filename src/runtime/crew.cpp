@@ -1,33 +1,33 @@
 #include "crew.hpp"
 
 #include <pthread.h>
-#include <sys/stat.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 
+#include "forks.hpp"
 #include "no_signals.hpp"
+#include "others.hpp"
 #include "ring.hpp"
 
 namespace levada::detail {
 namespace {
 
-/// The threads of this process, as the kernel counts them; 0 when it does not tell.
-std::size_t threads_of_process() noexcept {
-    struct stat folder{};
-    if (::stat("/proc/self/task", &folder) != 0 || folder.st_nlink < 3) return 0;
-    return folder.st_nlink - 2; // a folder each, beside . and ..
-}
+constexpr std::chrono::milliseconds first_look_again{4};
+constexpr unsigned most_doublings = 14; // about a minute
 
 } // namespace
 
 crew::crew(std::size_t loops, bool pinned, bool eager)
     : wanted_(loops), pinned_(pinned), eager_(eager && !pinned) {
     loops_.push_back(std::make_unique<event_loop>());
+    made_in_ = forks();
     loops_.front()->join_crew(*this, *loops_.front());
 }
 
 crew::~crew() {
+    if (made_in_ != forks() && !threads_.empty()) used_after_fork("a runtime");
     // What was started here without `run`, or lives on, ends while the threads do.
     if (started() && first().root().live() != 0) first().end_all();
     (void)stop();
@@ -151,19 +151,28 @@ bool crew::woke_up(event_loop& l) noexcept {
     return false;
 }
 
-void crew::look_for_deadlock() noexcept {
+time_point crew::look_for_deadlock(unsigned looks) noexcept {
+    if (!main_.load(std::memory_order_relaxed) || shutting_down_.load(std::memory_order_relaxed))
+        return time_point::max();
+    const bool all_run = started();
     {
         // Held throughout: no loop leaves sleepers_, so none takes its inbox or runs a task meanwhile. The
-        // threads are counted first: one that ended after that has posted before the inboxes are looked at.
+        // others are looked for first: what they have posted is there when the inboxes are looked at.
         lock_guard guard(idle_lock_);
-        if (sleepers_.size() != loops_.size() || threads_of_process() != loops_.size()) return;
-        for (const auto& l : loops_)
+        if (all_run && sleepers_.size() != loops_.size()) return time_point::max();
+        const others seen = look_for_others(all_run ? loops_.size() : 1, looks != 0);
+        for (const auto& l : loops_) {
             if (!l->quiet() || l->ring_->awaited() != 0 || l->ring_->has_news())
-                return; // by has_news a signal, say, is on its way to its task
-        if (anything_shared()) return;
+                return time_point::max(); // by has_news a signal, say, is on its way to its task
+            if (!all_run) break;          // the first alone runs
+        }
+        if (anything_shared()) return time_point::max();
+        if (seen != others::none)
+            return first().now() + first_look_again * (1u << std::min(looks, most_doublings));
     }
     asleep_.store(true, std::memory_order_seq_cst);
     first().nudge();
+    return time_point::max();
 }
 
 void crew::report(event_loop& from) noexcept {

@@ -62,9 +62,11 @@ public:
     [[nodiscard]] bool goes_idle(event_loop& l) noexcept;
     /// Says that `l` is awake. True when it was woken to look for shared work: it has to, or to pass that on.
     [[nodiscard]] bool woke_up(event_loop& l) noexcept;
-    /// After `goes_idle`: finds out whether all loops sleep, none waits for a timer or the kernel, and no
-    /// other thread could wake one; the first loop is told.
-    void look_for_deadlock() noexcept;
+    /// Before a loop sleeps, after `goes_idle`: finds out whether all loops sleep, none waits for a timer or
+    /// the kernel, and no other thread could wake one; the first loop is told. Gives when to look again,
+    /// since nobody tells that another thread has ended; later each time (`looks`: those since a task has
+    /// run).
+    [[nodiscard]] time_point look_for_deadlock(unsigned looks) noexcept;
     [[nodiscard]] bool asleep_for_ever() const noexcept { return asleep_.load(std::memory_order_seq_cst); }
 
     // What loops tell the first one.
@@ -78,6 +80,7 @@ private:
     std::size_t wanted_;
     const bool pinned_;
     const bool eager_;
+    unsigned made_in_;                               // the process, as forks() tells it
     std::vector<std::unique_ptr<event_loop>> loops_; // written before the threads start
     std::vector<std::thread> threads_;
     std::atomic<bool> started_{false};

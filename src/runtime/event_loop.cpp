@@ -15,6 +15,7 @@
 
 #include "beacon.hpp"
 #include "crew.hpp"
+#include "forks.hpp"
 #include "grain.hpp"
 #include "ring.hpp"
 #include "waker.hpp"
@@ -67,10 +68,19 @@ event_loop::event_loop() : event_loop(std::make_unique<detail::ring>()) {}
 
 event_loop::event_loop(std::unique_ptr<detail::ring> r)
     : ring_(std::move(r)), waker_(std::make_unique<detail::waker>(*ring_)) {
+    detail::count_forks();
+    made_in_ = detail::forks();
     set_direct(ready_, fresh_);
 }
 
 event_loop::~event_loop() {
+    if (made_in_ != detail::forks()) {
+        if (root().live() != 0) detail::used_after_fork("an event_loop on which tasks live");
+        // The ring's memory is not here, and what is in it is the parent's. They are left as they are.
+        (void)waker_.release();
+        (void)ring_.release();
+        return;
+    }
     {
         detail::lock_guard guard(inbox_lock_); // whoever has posted, or stopped us, has let go of the loop
     }
@@ -102,6 +112,7 @@ event_loop::~event_loop() {
 }
 
 void event_loop::enter() {
+    if (made_in_ != detail::forks()) detail::used_after_fork("an event_loop");
     if (entered_) return;
     ring_->enable();
     owner_ = std::this_thread::get_id();
@@ -301,6 +312,7 @@ bool event_loop::turn(time_point until) {
     const bool did = run_tasks();
     (void)run_timers();
     if (did || anything_ready()) {
+        looks_ = 0;
         if (ring_->wants_poll()) ring_->poll();
         return true;
     }
@@ -315,9 +327,10 @@ bool event_loop::sleep(time_point until) {
                nudged_.load(std::memory_order_seq_cst);
     };
     bool work = false;
-    if (crewed) {
+    if (crew_ && !detail::single_threaded()) // with one thread, run_main sees it
         quiet_.store(ring_->submitted() == 0 && executor::next_deadline() == time_point::max(),
                      std::memory_order_seq_cst);
+    if (crewed) {
         if (!crew_->goes_idle(*this)) {
             quiet_.store(false, std::memory_order_seq_cst);
             return true;
@@ -332,14 +345,16 @@ bool event_loop::sleep(time_point until) {
         sleeping_.store(false, std::memory_order_relaxed);
         if (ring_->wants_poll()) ring_->poll();
     } else {
-        if (quiet_.load(std::memory_order_relaxed)) crew_->look_for_deadlock();
-        ring_->wait(std::min(until, executor::next_deadline()));
+        until = std::min(until, executor::next_deadline());
+        if (quiet_.load(std::memory_order_relaxed))
+            until = std::min(until, crew_->look_for_deadlock(looks_++));
+        ring_->wait(until);
         sleeping_.store(false, std::memory_order_relaxed);
     }
     nudged_.store(false, std::memory_order_seq_cst);
     (void)run_timers();
+    quiet_.store(false, std::memory_order_seq_cst);
     if (crewed) {
-        quiet_.store(false, std::memory_order_seq_cst);
         const bool to_look = crew_->woke_up(*this);
         if (to_look && (anything_ready() || inbox_full_.load(std::memory_order_relaxed)))
             crew_->work_shared();
@@ -477,7 +492,7 @@ time_point event_loop::next_deadline() const noexcept {
 }
 
 bool event_loop::asleep_for_ever() const noexcept {
-    // Another thread of the process might wake a task, so with others nobody can know.
+    // With more threads the crew looks whether one of the others might wake a task.
     if (crew_ && crew_->asleep_for_ever()) return true;
     return detail::single_threaded() && !anything_ready() && ring_->in_flight() == 0 &&
            executor::next_deadline() == time_point::max() && !ring_->has_news();

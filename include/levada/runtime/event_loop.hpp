@@ -197,6 +197,7 @@ private:
     std::unique_ptr<detail::waker> waker_;
     std::unique_ptr<detail::beacon> beacon_; // once somebody polls fd(); set under the inbox's lock
     bool entered_ = false;
+    unsigned made_in_;      // the process, for who forks
     std::thread::id owner_; // once entered
     std::atomic<bool> stop_{false};
 
@@ -211,6 +212,7 @@ private:
     bool coarse_ = false;                  // the work here is worth another thread
     bool lays_out_ = true;           // for those who are not idle yet; not again this turn if none may move
     std::atomic<bool> quiet_{false}; // asleep, with nothing in the kernel and no timer
+    unsigned looks_ = 0;             // for a deadlock, since a task has run
     detail::lock shared_lock_;       // guards shared_ and what is stored to shared_size_
     detail::work_list shared_;       // ready tasks that other loops may take
     std::atomic<std::size_t> shared_size_{0};

@@ -34,9 +34,6 @@ private:
     bool queued_ = false; // guarded by the pool's mutex
 };
 
-/// Calls `f` on a thread of the pool for nobody: no task waits for it, and no shutdown. It must not throw.
-void offload_for_nobody(std::function<void()> f);
-
 /// The job of a task. It lies in the task's frame.
 ///
 /// Its states: queued, in the pool's list; running, on one of its threads; done. The pool's mutex guards the
@@ -55,9 +52,12 @@ protected:
     offload_job(offload_job&&) noexcept {} // before it is linked
     ~offload_job() = default;
     virtual void call() noexcept = 0;
+    /// Throws if there was no thread that could call it.
+    void check_called() const;
 
 private:
     void work_here() noexcept final;
+    int no_thread_ = 0; // why not
     blocking_scope scope_;
 };
 
@@ -77,6 +77,7 @@ public:
     }
     T await_resume() { return take(); }
     T take() {
+        check_called();
         if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
         if constexpr (!std::is_void_v<T>) return static_cast<T&&>(value_.get());
     }
@@ -100,7 +101,9 @@ private:
 
 /// `co_await offload(f, args...)` calls `f(args...)`, a plain callable, on a thread of a pool, and gives its
 /// value or throws what it threw: for what blocks or computes for long. `f` and the arguments are
-/// decay-copied, and are moved into the call.
+/// decay-copied, and are moved into the call. Throws `std::system_error`
+/// (`std::errc::resource_unavailable_try_again`) when the pool has no thread and none can be started; then
+/// `f` was not called.
 ///
 /// *Suspends* always. *Resumes* on the loop that it left. *Cancel*: a call that has not begun is withdrawn.
 /// One that runs cannot be stopped: it is waited for, and then it returns, completed, and the next operation
@@ -109,7 +112,8 @@ private:
 /// select on `join()`.
 ///
 /// The pool belongs to the process. It grows while calls wait and none of its threads is idle, up to
-/// `offload_limit()`, and a thread that was idle for two seconds ends.
+/// `offload_limit()`, and a thread that was idle for two seconds ends. Idle threads do not hide that all
+/// tasks are asleep. In the child of a fork the pool starts anew.
 template <class F, class... A>
 [[nodiscard]] auto offload(F&& f, A&&... args) {
     detail::check_natural<F>();

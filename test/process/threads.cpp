@@ -1,0 +1,201 @@
+// Threads of the pools: what they mean for the report that all tasks are asleep, and what happens without
+// them.
+
+#include "scenario.hpp"
+
+#include <array>
+#include <atomic>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <unistd.h>
+
+#include <levada/levada.hpp>
+
+using namespace levada;
+using namespace std::chrono_literals;
+
+namespace {
+
+task<> wait_for_nobody() {
+    channel<int> never;
+    auto v = co_await never.recv();
+    static_cast<void>(v);
+}
+
+/// Runs `f` on one loop, and on several that have their threads from the start.
+template <class F>
+void on_one_and_on_several_loops(int code, const F& f) {
+    ::unsetenv("LEVADA_LOOPS");
+    EXPECT(runtime({.loops = 1}).run(f) == code);
+    EXPECT(runtime({.loops = 3, .eager = true}).run(f) == code);
+}
+
+} // namespace
+
+SCENARIO("idle threads of the pool do not hide that all tasks are asleep") {
+    on_one_and_on_several_loops(2, []() -> task<> {
+        co_await offload([] {});
+        co_await with_group([](task_group& g) -> task<> {
+            for (int i = 0; i < 5; ++i) g.go([]() -> task<> { co_await offload([] {}); });
+            co_return;
+        });
+        co_await wait_for_nobody();
+    });
+}
+
+SCENARIO("threads that have ended do not hide that all tasks are asleep") {
+    set_offload_limit(1); // the others end as soon as they are idle
+    on_one_and_on_several_loops(2, []() -> task<> {
+        set_offload_limit(8);
+        co_await with_group([](task_group& g) -> task<> {
+            for (int i = 0; i < 8; ++i)
+                g.go([]() -> task<> { co_await offload([] { std::this_thread::yield(); }); });
+            co_return;
+        });
+        set_offload_limit(1);
+        co_await offload([] {});
+        std::thread([] {}).join();
+        co_await wait_for_nobody();
+    });
+}
+
+SCENARIO("a deadlock is reported once the last busy thread of the pool is idle, though it wakes nobody") {
+    on_one_and_on_several_loops(2, []() -> task<> {
+        test_process::close_resolver();
+        auto found = co_await with_timeout(0s, resolve, std::string("somewhere"), std::uint16_t(1));
+        EXPECT(!found);
+        auto again = spawn(resolve, std::string("elsewhere"), std::uint16_t(1));
+        co_await offload([n = test_process::look_ups_begun()] { test_process::until_look_ups(n + 1); });
+        again.cancel();
+        auto given_up = co_await again.join();
+        EXPECT(!given_up);
+        // The pool is busy for nobody, and then it is not.
+        std::thread([] { test_process::open_resolver(); }).detach();
+        co_await wait_for_nobody();
+    });
+}
+
+SCENARIO("tasks are not taken for asleep while a thread of the pool works for one of them") {
+    on_one_and_on_several_loops(0, []() -> task<> {
+        channel<int> ch;
+        auto h = spawn([ch]() -> task<> {
+            for (int i = 0; i < 3; ++i) {
+                // Long enough for loops to look more than once; right without it too.
+                co_await offload([] { std::this_thread::sleep_for(20ms); });
+                auto sent = co_await ch.send(i);
+                EXPECT(sent);
+            }
+        });
+        for (int i = 0; i < 3; ++i) {
+            auto v = co_await ch.recv();
+            EXPECT(v && *v == i);
+        }
+        auto ended = co_await h.join();
+        EXPECT(ended);
+    });
+}
+
+SCENARIO("tasks are not taken for asleep while a look-up goes on") {
+    on_one_and_on_several_loops(0, []() -> task<> {
+        test_process::close_resolver();
+        const int before = test_process::look_ups_begun();
+        std::thread opener([before] {
+            test_process::until_look_ups(before + 1);
+            std::this_thread::sleep_for(20ms); // as above
+            test_process::open_resolver();
+        });
+        auto found = co_await resolve("somewhere", 7);
+        EXPECT(found && found->front().to_string() == "127.0.0.1:7");
+        opener.join();
+    });
+}
+
+SCENARIO("a call between two threads and the pool is never taken for a deadlock") {
+    on_one_and_on_several_loops(0, []() -> task<> {
+        for (int i = 0; i < 2'000; ++i) {
+            const int n = co_await offload([i] { return i; });
+            EXPECT(n == i);
+        }
+    });
+}
+
+SCENARIO("io_uring's own workers do not hide that all tasks are asleep") {
+    on_one_and_on_several_loops(2, []() -> task<> {
+        co_await offload([] {});
+        const std::string path = "process-test-" + std::to_string(::getpid());
+        auto f = co_await file::open(path, file_mode::write | file_mode::create);
+        EXPECT(f);
+        ::unlink(path.c_str());
+        auto synced = co_await f->sync(); // always on a worker, which stays for a while
+        EXPECT(synced);
+        co_await wait_for_nobody();
+    });
+}
+
+SCENARIO("without a single thread offload throws, and what has an outcome gives it") {
+    EXPECT(run([]() -> task<> {
+               test_process::let_threads_start(0);
+               bool called = false;
+               std::error_code why;
+               try {
+                   co_await offload([&called] { called = true; });
+               } catch (const std::system_error& e) {
+                   why = e.code();
+               }
+               EXPECT(why == std::errc::resource_unavailable_try_again);
+               EXPECT(!called);
+               try {
+                   auto in_time = co_await with_timeout(1h, offload([&called] { called = true; }));
+                   static_cast<void>(in_time);
+                   EXPECT(false);
+               } catch (const std::system_error& e) {
+                   EXPECT(e.code() == std::errc::resource_unavailable_try_again);
+               }
+               auto found = co_await resolve("somewhere");
+               EXPECT(!found && found.error() == std::errc::resource_unavailable_try_again);
+               auto connected = co_await tcp_stream::connect("somewhere:1");
+               EXPECT(!connected && connected.error() == std::errc::resource_unavailable_try_again);
+               const std::string path = "process-test-" + std::to_string(::getpid());
+               auto f = co_await file::open(path, file_mode::write | file_mode::create);
+               EXPECT(f);
+               ::unlink(path.c_str());
+               auto cut = co_await f->truncate(10);
+               EXPECT(!cut && cut.error() == std::errc::resource_unavailable_try_again);
+               EXPECT(offload_threads() == 0);
+               test_process::let_threads_start(1); // one is enough for all of them
+               co_await with_group([](task_group& g) -> task<> {
+                   for (int i = 0; i < 10; ++i) g.go([]() -> task<> { co_await offload([] {}); });
+                   co_return;
+               });
+               EXPECT(offload_threads() == 1);
+               auto now = co_await f->truncate(10);
+               EXPECT(now);
+           }) == 0);
+}
+
+SCENARIO("look-ups that nobody waits for do not keep calls from the pool, and those not begun never begin") {
+    EXPECT(run([]() -> task<> {
+               test_process::close_resolver();
+               co_await with_group([](task_group& g) -> task<> {
+                   for (int i = 0; i < 70; ++i)
+                       g.go([]() -> task<> {
+                           auto s =
+                               co_await with_timeout(50ms, tcp_stream::connect, std::string("somewhere:1"));
+                           EXPECT(!s && s.error() == errc::timed_out);
+                       });
+                   co_return;
+               });
+               const int began = test_process::look_ups_begun();
+               EXPECT(began <= 16);
+               set_offload_limit(1);
+               co_await offload([] {}); // ends, though the resolver does not
+               EXPECT(offload_threads() == 1);
+               test_process::open_resolver();
+               auto found = co_await resolve("somewhere");
+               EXPECT(found);
+               EXPECT(test_process::look_ups_begun() <= began + 1);
+           }) == 0);
+}
