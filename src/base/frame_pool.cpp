@@ -1,5 +1,6 @@
 #include <levada/base/frame_pool.hpp>
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -178,7 +179,12 @@ struct pool_list {
     pool* idle = nullptr;
 };
 pool_list& pools() noexcept {
-    static pool_list* list = new pool_list; // never destroyed: threads may end after main
+    static pool_list* const list = [] {
+        // In the child of a fork the mutex is free. (Out of memory, it may not be.)
+        (void)::pthread_atfork([] { pools().mutex.lock(); }, [] { pools().mutex.unlock(); },
+                               [] { pools().mutex.unlock(); });
+        return new pool_list; // never destroyed: threads may end after main
+    }();
     return *list;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,6 +29,7 @@
 // mutex.
 // 3. The handler is installed while at least one channel wants the signal; then what was there before is put
 // back.
+// 4. The child of a fork has no pipes, and no handler of ours.
 
 namespace levada {
 namespace {
@@ -57,14 +59,36 @@ void on_signal(int number) {
     errno = before;
 }
 
+void before_fork() noexcept;
+void in_parent() noexcept;
+void in_child() noexcept;
+
 struct registry {
     std::mutex mutex;
     std::array<int, most_signals> users{};
     std::array<struct sigaction, most_signals> before{};
 };
-registry& all() {
-    static registry* r = new registry; // never destroyed: tasks may end after main
+registry& all() noexcept {
+    static registry* const r = [] {
+        static_cast<void>(::pthread_atfork(before_fork, in_parent, in_child)); // out of memory: as without it
+        return new registry; // never destroyed: tasks may end after main
+    }();
     return *r;
+}
+
+void before_fork() noexcept { all().mutex.lock(); }
+void in_parent() noexcept { all().mutex.unlock(); }
+// The runtimes whose channels these are do not live in the child, and the pipes are the parent's too: a
+// signal of the child would arrive there.
+void in_child() noexcept {
+    for (signal_pipe* p = pipes.exchange(nullptr, std::memory_order_relaxed); p; p = p->next) {
+        ::close(p->read_end);
+        ::close(p->write_end);
+    }
+    for (std::size_t i = 1; i < most_signals; ++i)
+        if (std::exchange(all().users[i], 0) != 0)
+            ::sigaction(static_cast<int>(i), &all().before[i], nullptr);
+    all().mutex.unlock();
 }
 
 signal_pipe& unused_pipe() {
