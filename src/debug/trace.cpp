@@ -1,5 +1,6 @@
 #include <levada/debug/trace.hpp>
 
+#include <fcntl.h>
 #include <sys/single_threaded.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@
 #include <levada/base/lock.hpp>
 #include <levada/base/trace_hooks.hpp>
 #include <levada/core/control.hpp>
+
+#include "../runtime/above_standard.hpp"
 
 // Invariants:
 // 1. Each thread writes to a log of its own, under that log's lock, which is free but while a trace begins or
@@ -170,7 +173,7 @@ private:
 /// Writes the events of one trace in Chrome's format.
 class writer {
 public:
-    explicit writer(const std::string& file) : name_(file), out_(std::fopen(file.c_str(), "w")) {
+    explicit writer(const std::string& file) : name_(file), out_(create(file)) {
         if (!out_) fail();
         std::fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", out_);
         std::fputs("{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"levada\"}}", out_);
@@ -180,6 +183,12 @@ public:
     }
     writer(const writer&) = delete;
     writer& operator=(const writer&) = delete;
+
+    static std::FILE* create(const std::string& file) {
+        const int made = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        const int fd = detail::above_standard(made);
+        return fd < 0 ? nullptr : ::fdopen(fd, "w");
+    }
 
     void thread(const log& l) {
         std::fprintf(

@@ -5,6 +5,8 @@
 
 #include <csignal>
 
+#include "../runtime/above_standard.hpp"
+
 namespace levada {
 namespace {
 
@@ -25,7 +27,7 @@ result<byte_stream> standard(int number) {
 
 result<byte_pipe> byte_pipe::open() {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return detail::last_error();
+    if (::pipe2(ends, O_CLOEXEC) != 0 || !detail::both_above_standard(ends)) return detail::last_error();
     ignore_broken_pipes();
     detail::descriptor reader(ends[0]), writer(ends[1]);
     return byte_pipe{byte_stream(std::move(reader), false), byte_stream(std::move(writer), false)};

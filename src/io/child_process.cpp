@@ -12,6 +12,8 @@
 
 #include <levada/io/byte_pipe.hpp>
 
+#include "../runtime/above_standard.hpp"
+
 namespace levada {
 namespace {
 
@@ -98,7 +100,7 @@ result<child_process> child_process::start(const std::vector<std::string>& argum
     for (int i = 0; i < 3; ++i) {
         if (wanted[i] == child_stream::inherit) continue;
         if (wanted[i] == child_stream::null) {
-            theirs[i] = detail::descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC));
+            theirs[i] = detail::descriptor(detail::above_standard(::open("/dev/null", O_RDWR | O_CLOEXEC)));
             if (!theirs[i]) return last_error();
         } else {
             auto pipe = byte_pipe::open();
@@ -122,7 +124,7 @@ result<child_process> child_process::start(const std::vector<std::string>& argum
     const int error = ::posix_spawnp(&pid, argv[0], &to_do.actions, &attributes.attributes, argv.data(),
                                      options.environment ? env.data() : environ);
     if (error != 0) return fail(std::error_code(error, std::system_category()));
-    detail::descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    detail::descriptor handle(detail::above_standard(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
     if (!handle) {
         const auto why = last_error();
         ::kill(pid, SIGKILL);

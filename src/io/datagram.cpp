@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "../runtime/above_standard.hpp"
+
 namespace levada {
 namespace detail {
 
@@ -101,7 +103,7 @@ result<void> send_to_op::take() noexcept {
 using detail::last_error;
 
 result<detail::descriptor> datagram_socket::open(int family, const socket_address* local, bool reuse_port) {
-    detail::descriptor fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    detail::descriptor fd(detail::above_standard(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
     if (!fd) return last_error();
     const int on = 1;
     if (reuse_port && ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)

@@ -14,6 +14,7 @@
 #include <levada/core/defer.hpp>
 #include <levada/runtime/offload.hpp>
 
+#include "../runtime/above_standard.hpp"
 #include "pieces.hpp"
 
 namespace levada {
@@ -43,8 +44,9 @@ void file_open_op::prepare(io_uring_sqe& sqe) noexcept {
 }
 
 result<file> file_open_op::take() noexcept {
-    if (answer() < 0) return system_failure(answer());
-    return file(descriptor(answer()));
+    const int fd = answer_above_standard(answer());
+    if (fd < 0) return system_failure(fd);
+    return file(descriptor(fd));
 }
 
 void file_read_op::prepare(io_uring_sqe& sqe) noexcept {

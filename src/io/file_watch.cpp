@@ -15,6 +15,8 @@
 #include <levada/core/spawn.hpp>
 #include <levada/io/stream.hpp>
 
+#include "../runtime/above_standard.hpp"
+
 namespace levada {
 
 // Between the one who adds watches and the task that reads.
@@ -95,7 +97,7 @@ file_watch::file_watch(std::shared_ptr<watched_names> known, channel<file_event>
     : names_(std::move(known)), events_(std::move(events)), pump_(std::move(ends)) {}
 
 result<file_watch> file_watch::open() {
-    descriptor fd(::inotify_init1(IN_CLOEXEC));
+    descriptor fd(detail::above_standard(::inotify_init1(IN_CLOEXEC)));
     if (!fd) return detail::last_error();
     auto known = std::make_shared<watched_names>(std::move(fd));
     channel<file_event> events(16);

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "../runtime/above_standard.hpp"
+
 namespace levada::detail {
 
 void connect_op::prepare(io_uring_sqe& sqe) noexcept {
@@ -27,6 +29,7 @@ acceptor::next acceptor::arrived(int answer, unsigned) noexcept {
     if (interrupted(answer) || answer == -ECONNABORTED) return next::again;
     if (answer == -ECANCELED) return next::more; // we asked for it
     accepted got;
+    answer = answer_above_standard(answer);
     if (answer < 0) {
         got.failure = answer;
         bring(std::move(got), if_nobody_waits::dropped); // who asks later is told what holds then

@@ -18,6 +18,8 @@
 #include <levada/core/task.hpp>
 #include <levada/io/descriptor.hpp>
 
+#include "../runtime/above_standard.hpp"
+
 // A handler writes the signal's number to the pipe of every channel that wants it: handlers are the
 // process's, so it does not matter on which of its threads a signal arrives.
 //
@@ -103,7 +105,7 @@ signal_pipe& unused_pipe() {
         return *p;
     }
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0)
+    if (::pipe2(ends, O_CLOEXEC) != 0 || !detail::both_above_standard(ends))
         throw std::system_error(errno, std::system_category(), "signal_channel");
     ::fcntl(ends[1], F_SETFL, O_NONBLOCK); // the handler must not wait
     auto* made = new signal_pipe;

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "../runtime/above_standard.hpp"
+
 namespace levada {
 namespace detail {
 
@@ -92,7 +94,9 @@ result<bytes_and_descriptors> recv_descriptors_op::take() {
         for (std::size_t i = 0; i < here && n < got.size(); ++i) {
             int fd;
             std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            got[n++] = descriptor(fd);
+            got[n] = descriptor(above_standard(fd));
+            if (got[n]) ++n;
+            else out.truncated = true; // as where the process may have no more of them
         }
     }
     out.descriptors.reserve(n);
@@ -107,7 +111,7 @@ using detail::last_error;
 task<result<unix_stream>> unix_stream::connect(std::string path) {
     auto to = socket_address::unix_path(path);
     if (!to) co_return fail(to.error());
-    detail::descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    detail::descriptor fd(detail::above_standard(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
     if (!fd) co_return last_error();
     auto connected = co_await detail::connect_op(fd.get(), *to);
     if (!connected) co_return fail(connected.error());
@@ -116,7 +120,8 @@ task<result<unix_stream>> unix_stream::connect(std::string path) {
 
 result<std::pair<unix_stream, unix_stream>> unix_stream::pair() {
     int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return last_error();
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 || !detail::both_above_standard(ends))
+        return last_error();
     detail::descriptor a(ends[0]), b(ends[1]);
     return std::pair(unix_stream(std::move(a)), unix_stream(std::move(b)));
 }
@@ -129,7 +134,7 @@ unix_listener::unix_listener(detail::descriptor fd, const socket_address& addres
 result<unix_listener> unix_listener::bind(std::string_view path, int backlog) {
     auto address = socket_address::unix_path(path);
     if (!address) return fail(address.error());
-    detail::descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    detail::descriptor fd(detail::above_standard(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
     if (!fd) return last_error();
     auto listening = detail::listen_on(std::move(fd), *address, backlog);
     if (!listening) return fail(listening.error());
@@ -152,7 +157,8 @@ result<unix_datagram> unix_datagram::unbound() {
 
 result<std::pair<unix_datagram, unix_datagram>> unix_datagram::pair() {
     int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) != 0) return last_error();
+    if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) != 0 || !detail::both_above_standard(ends))
+        return last_error();
     detail::descriptor a(ends[0]), b(ends[1]);
     return std::pair(unix_datagram(std::move(a), {}), unix_datagram(std::move(b), {}));
 }

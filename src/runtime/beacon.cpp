@@ -10,12 +10,14 @@
 #include <cstdint>
 #include <system_error>
 
+#include "above_standard.hpp"
+
 namespace levada::detail {
 
 beacon::beacon()
-    : set_(::epoll_create1(EPOLL_CLOEXEC)),
-      event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+    : set_(above_standard(::epoll_create1(EPOLL_CLOEXEC))),
+      event_(above_standard(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))),
+      timer_(above_standard(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK))) {
     bool good = set_ >= 0 && event_ >= 0 && timer_ >= 0;
     for (const int part : {event_, timer_}) {
         epoll_event readable{};

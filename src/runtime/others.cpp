@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "forks.hpp"
 #include "offload_pool.hpp"
 
 extern "C" [[gnu::weak]] void __tsan_acquire(void*); // NOLINT: there where ThreadSanitizer is
@@ -25,10 +26,10 @@ std::size_t threads_of_process() noexcept {
 }
 
 /// Threads that belong to a sanitizer, in a process that has `all` of them. ThreadSanitizer's runtime starts
-/// its only one before the first pthread_create of the program returns, and again in the child of a fork, and
-/// that one touches nothing of the program's. Other sanitizers have none, but by options; then no report
-/// comes.
-std::size_t sanitizers(std::size_t all) noexcept { return __tsan_acquire && all > 1 ? 1 : 0; }
+/// its only one before the first pthread_create of the program returns, and that one touches nothing of the
+/// program's. In the child of a fork it starts one or not, so there it is a stranger, if it is there. Other
+/// sanitizers have none, but by options; then no report comes.
+std::size_t sanitizers(std::size_t all) noexcept { return __tsan_acquire && all > 1 && forks() == 0 ? 1 : 0; }
 
 /// Whether a thread is one of those that the kernel makes for an io_uring, which run nothing of the
 /// program's.

@@ -1,5 +1,6 @@
 #include "ring.hpp"
 
+#include "above_standard.hpp"
 #include "buffer_pool.hpp"
 
 #include <sched.h>
@@ -67,6 +68,13 @@ ring::ring() : ring_(&own_) {
         params.cq_entries = completions;
         error = -io_uring_queue_init_params(entries, ring_, &params);
         if (error == 0) {
+            const int moved = above_standard(ring_->ring_fd);
+            ring_->ring_fd = ring_->enter_ring_fd = moved;
+            if (moved < 0) {
+                error = errno;
+                io_uring_queue_exit(ring_);
+                break;
+            }
             disabled_ = (flags & IORING_SETUP_R_DISABLED) != 0;
             io_uring_ring_dontfork(ring_);
             return;

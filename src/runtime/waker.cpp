@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <system_error>
 
+#include "above_standard.hpp"
+
 namespace levada::detail {
 
-waker::waker(ring& r) : ring_(r), fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+waker::waker(ring& r) : ring_(r), fd_(above_standard(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))) {
     if (fd_ < 0) throw std::system_error(errno, std::system_category(), "eventfd");
     background_ = true;
 }
