@@ -11,6 +11,8 @@
 
 #include <levada/io/resolve.hpp>
 
+#include "../runtime/above_standard.hpp"
+
 namespace levada {
 
 using detail::last_error;
@@ -20,7 +22,7 @@ namespace {
 
 /// A new socket with TCP_NODELAY, which a listener hands on to what it accepts.
 detail::descriptor new_socket(int family) noexcept {
-    detail::descriptor fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    detail::descriptor fd(detail::above_standard(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)));
     const int on = 1;
     if (fd) (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return fd;
@@ -98,6 +100,13 @@ result<void> tcp_stream::set_keep_alive(bool on) noexcept {
 
 result<void> tcp_stream::set_keep_alive(std::chrono::seconds gone_after) noexcept {
     return keep_alive(native_handle(), gone_after);
+}
+
+detail::close_op tcp_stream::reset() noexcept {
+    const ::linger no_time{1, 0};
+    // It fails where there is no socket, as the close then tells.
+    (void)::setsockopt(native_handle(), SOL_SOCKET, SO_LINGER, &no_time, sizeof(no_time));
+    return close();
 }
 
 tcp_listener::tcp_listener(detail::descriptor fd, const socket_address& address, bool ahead)

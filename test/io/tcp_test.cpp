@@ -200,6 +200,43 @@ TEST_CASE("a reset by the peer is an error to reads and writes, not a signal and
     });
 }
 
+TEST_CASE("who resets a stream breaks the connection for the peer, where a close ends it") {
+    on_the_loop([]() -> task<> {
+        for (const bool receives : {false, true}) {
+            auto w = co_await connected();
+            auto unread = co_await w.far.write_all("unread");
+            CHECK(unread);
+            if (receives) { // the kernel goes on receiving by itself
+                auto sent = co_await w.near.write_all("hello");
+                CHECK(sent);
+                auto piece = co_await w.far.receive();
+                CHECK(piece);
+            }
+            std::array<char, 6> buffer{};
+            auto first = co_await w.near.read(buffer);
+            CHECK(holds(first, 6u));
+            auto reading =
+                spawn([&]() -> task<result<std::size_t>> { co_return co_await w.near.read(buffer); });
+            co_await test_support::until_parked(reading);
+            auto done = co_await w.far.reset();
+            CHECK(done);
+            CHECK(w.far.native_handle() == -1);
+            auto n = co_await reading.join();
+            CHECK(n.error() == std::errc::connection_reset);
+            auto written = co_await w.near.write_all("x");
+            CHECK(written.error() == std::errc::broken_pipe);
+            auto again = co_await w.far.reset();
+            CHECK(again.error() == std::errc::bad_file_descriptor);
+        }
+        auto w = co_await connected();
+        auto closed = co_await w.far.close();
+        CHECK(closed);
+        std::array<char, 6> buffer{};
+        auto end = co_await w.near.read(buffer);
+        CHECK(holds(end, 0u));
+    });
+}
+
 TEST_CASE("a write_all that a reset cuts short fails and marks the stream broken") {
     on_the_loop([]() -> task<> {
         auto w = co_await connected();

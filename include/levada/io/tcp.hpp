@@ -39,6 +39,13 @@ public:
     /// something is on its way meanwhile is given up by the system alone, after some 15 minutes.)
     result<void> set_keep_alive(std::chrono::seconds gone_after) noexcept;
 
+    /// Closes now, and tells the peer that the connection is broken (a TCP reset): once it has read what has
+    /// reached it, its reads fail with `ECONNRESET`, and its writes fail. What is on its way is dropped. For
+    /// who passes a broken connection on, as a proxy does, and for who will not wait for a peer. As with
+    /// `close()`, nothing may read or write meanwhile, and the descriptor is gone afterwards. *Outcomes*:
+    /// `result<void>`; the system's code.
+    [[nodiscard]] detail::close_op reset() noexcept;
+
     /// For the library: a connected socket.
     explicit tcp_stream(detail::descriptor fd) : byte_stream(std::move(fd), true) {}
 };
