@@ -5,6 +5,16 @@
 #include <levada/base/fatal.hpp>
 #include <levada/base/result.hpp>
 
+namespace levada::detail {
+
+#if defined(_GLIBCXX_DEBUG)
+const char built_with_debug_containers = 0;
+#else
+const char built_with_plain_containers = 0;
+#endif
+
+} // namespace levada::detail
+
 namespace levada {
 namespace {
 

@@ -22,3 +22,12 @@ libdir=$(pkg-config --variable=libdir levada)
 read -r -a flags <<<"$(pkg-config --cflags --libs levada)"
 "${compiler[@]}" "$main" -o "$stage/consumer" "${flags[@]}"
 LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$stage/consumer"
+
+# Built with containers of another shape than the library's, it does not link.
+other=-D_GLIBCXX_DEBUG
+[[ " ${compiler[*]} " == *" -D_GLIBCXX_DEBUG "* ]] && other=-U_GLIBCXX_DEBUG
+if "${compiler[@]}" "$other" "$main" -o "$stage/mixed" "${flags[@]}" 2>"$stage/why"; then
+    echo "a program with $other links with a library without it"
+    exit 1
+fi
+grep -q 'levada::detail::built_with_[a-z]*_containers' "$stage/why" || { cat "$stage/why"; exit 1; }

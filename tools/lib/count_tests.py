@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""count_tests.py BUILD_FOLDER: `N passed, N failed[, N skipped]` for the last `meson test` there.
+"""count_tests.py BUILD_FOLDER: `N passed, N failed[, N skipped][; left out: ...]` for the last `meson test` there.
 
 A Catch2 program counts as its test cases, any other test as one. Exits 1 when something failed, 4 when
 nothing ran.
@@ -47,7 +47,11 @@ def main():
             for i, n in enumerate(count(test["result"], test.get("stdout") or "")):
                 total[i] += n
     passed, failed, skipped = total
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    told = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+    left_out = pathlib.Path(sys.argv[1]) / "left_out.txt"
+    if left_out.is_file() and (what := left_out.read_text(encoding="utf-8").strip()):
+        told += f"; left out: {what}"
+    print(told)
     sys.exit(1 if failed else 0 if passed or skipped else 4)
 
 

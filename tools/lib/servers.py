@@ -177,7 +177,7 @@ def measure(build, rounds, scale, say):
         parts.append(http_round)
         facts["nginx"] = version("nginx", "-v")
     else:
-        left_out.append("Left out: http_server, for want of nginx, wrk or http_parser.")
+        left_out.append("Left out: http_server, for want of nginx or wrk.")
     found = {}
     for number in range(rounds):
         for part in parts:

@@ -54,9 +54,10 @@ public:
     [[nodiscard]] std::optional<byte_stream>& output() noexcept { return output_; }
     [[nodiscard]] std::optional<byte_stream>& error() noexcept { return error_; }
 
-    /// Waits until it has ended, and says how; again afterwards. *Outcomes*: `result<exit_status>`; the
-    /// system's code. *Cancel*: stops waiting; it goes on. (Read its pipes meanwhile, or it may wait for
-    /// that.)
+    /// Waits until it has ended, and says how; again afterwards. *Outcomes*: `result<exit_status>`;
+    /// `std::errc::no_child_process` where this process ignores SIGCHLD, so that the system forgets how
+    /// children end; the system's code. *Cancel*: stops waiting; it goes on. (Read its pipes meanwhile, or it
+    /// may wait for that.)
     [[nodiscard]] task<result<exit_status>> wait();
     /// Sends it a signal. *Outcomes*: `std::errc::no_such_process` once it has ended.
     result<void> kill(int signal = SIGKILL) noexcept;

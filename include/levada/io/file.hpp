@@ -223,7 +223,8 @@ public:
                                                   std::span<const std::span<const std::byte>> from) const {
         return {fd_.get(), offset, from};
     }
-    /// Makes the file so many bytes long. *Outcomes*: `result<void>`. On a thread of `offload`'s pool.
+    /// Makes the file so many bytes long, on a thread of `offload`'s pool. *Outcomes*: `result<void>`; the
+    /// system's code, `std::errc::resource_unavailable_try_again` where no thread can be started.
     [[nodiscard]] task<result<void>> truncate(std::uint64_t size) const;
     /// Writes all of the bytes at the end of a file opened with `file_mode::append`.
     [[nodiscard]] detail::file_write_op append(std::span<const std::byte> from) const noexcept {

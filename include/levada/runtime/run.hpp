@@ -24,7 +24,7 @@ int run_at(const std::source_location& where, F&& f, A&&... args) {
 /// When main has ended, all tasks that are left are cancelled and joined; one that does not end within 10 s
 /// aborts the program with a list of what still runs. An exception from `f` is rethrown once that is done.
 /// When every task sleeps and nothing can wake one, they are listed on stderr and 2 is given; this is known
-/// only while the process has no threads but the runtime's. Terminates on a loop's own thread.
+/// only while the process has no threads but the library's own. Terminates on a loop's own thread.
 LEVADA_STARTER(int, run, detail::run_at)
 
 } // namespace levada
