@@ -127,6 +127,7 @@ result<child_process> child_process::start(const std::vector<std::string>& argum
     detail::descriptor handle(detail::above_standard(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
     if (!handle) {
         const auto why = last_error();
+        if (errno == ESRCH) return why; // SIGCHLD is ignored, and it has ended: the number may be another's
         ::kill(pid, SIGKILL);
         ::waitpid(pid, nullptr, 0);
         return why;

@@ -41,7 +41,8 @@ public:
     /// Starts `arguments[0]`, which is looked for in PATH if it has no slash, with these arguments. It begins
     /// with no signal blocked, all of them as by default, and with no descriptors but its standard streams
     /// and those that were opened to be inherited. *Outcomes*: `std::errc::invalid_argument` without
-    /// arguments; the system's code (`ENOENT`: no such program). Does not suspend, but for as long as the
+    /// arguments; the system's code (`ENOENT`: no such program; `ESRCH`: it has ended already, and this
+    /// process ignores SIGCHLD, so that nothing is known of it). Does not suspend, but for as long as the
     /// system needs.
     [[nodiscard]] static result<child_process> start(const std::vector<std::string>& arguments,
                                                      const child_options& options = {});
