@@ -56,6 +56,7 @@ control& current_task(const char* what) noexcept {
 }
 
 void control::launch(cancel_node& below) noexcept {
+    schedule_point();
     below.adopt_task(*this);
     executor& on = *home();
     work_list* const direct = single_threaded() ? on.direct_start() : nullptr;
@@ -65,13 +66,12 @@ void control::launch(cancel_node& below) noexcept {
 }
 
 void control::run() noexcept {
-    task_run here;
     thread_context* const known = home()->context();
     thread_context& thread = known ? *known : this_thread();
+    task_run here{.next = nullptr, .thread = thread};
     executor* const outside = thread.on; // where no enter_executor has said it
     thread.on = home();
     thread.task = this;
-    here.clock = thread.clock;
     const auto leave_thread = [&thread, outside] {
         thread.on = outside;
         thread.task = nullptr;
@@ -330,6 +330,17 @@ bool control::answer_or_unwind(frame_handle leaf, operation& op) noexcept {
     leaf_ = leaf;
     on_->what = step::unwind;
     return false;
+}
+
+bool control::lets_others_run(frame_handle leaf) noexcept {
+    executor& loop = *home();
+    if (loop.goes_on(*on_)) return false;
+    const bool used_up = on_->budget == 0;
+    leaf_ = leaf;
+    set_running();
+    if (used_up) loop.yield(*this);
+    else loop.interrupted(*this);
+    return true;
 }
 
 void control::yield(frame_handle leaf) noexcept {

@@ -133,7 +133,12 @@ bool crew::goes_idle(event_loop& l) noexcept {
         sleepers_.push_back(&l);
         idle_.store(static_cast<std::uint32_t>(sleepers_.size()), std::memory_order_seq_cst);
     }
-    if (!anything_shared()) return true;
+    if (!anything_shared()) {
+        // A task that runs for long lets its loop lay out what waits behind it.
+        for (const auto& other : loops_)
+            if (other.get() != &l) other->ask_for_work();
+        return true;
+    }
     (void)woke_up(l);
     return false;
 }

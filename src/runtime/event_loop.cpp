@@ -13,35 +13,56 @@
 #include <levada/base/trace_hooks.hpp>
 #include <levada/core/inspect.hpp>
 
+#include "alarm.hpp"
 #include "beacon.hpp"
 #include "crew.hpp"
 #include "forks.hpp"
 #include "grain.hpp"
 #include "ring.hpp"
+#include "ticks.hpp"
 #include "waker.hpp"
 
 // Invariants:
 // 1. The queues, the timers and the ring are touched on the loop's thread only; other threads push to
 // `inbox_`,
 //    and take from `shared_`.
-// 2. Who pushes to the inbox sets `inbox_full_`, then looks at `sleeping_`; the loop sets `sleeping_`, then
-//    looks at `inbox_full_`; all four sequentially consistent. So either the loop sees the push before it
+// 2. Who pushes to the inbox sets `attention::posted`, then looks at `sleeping_`; the loop sets `sleeping_`, then
+//    looks at `attention::posted`; all four sequentially consistent. So either the loop sees the push before it
 //    sleeps, or the pusher sees that it sleeps, and wakes it. One who wakes it clears `sleeping_`: the rest
-//    of a burst costs no system call. `nudged_` is to `nudge()` as `inbox_full_` is to a push.
+//    of a burst costs no system call. `nudged_` is to `nudge()` as `attention::posted` is to a push.
 // 3. Every ready task has its turn: the youngest of those that were started go first, but every eighth task
 // is
 //    of `ready_`; after 256 tasks all that are left stand in `ready_`, those of `shared_` too.
 
 namespace levada {
+
+using detail::attention;
+
 namespace {
 
 // How many tasks run before the loop looks at its ring and its timers.
 constexpr unsigned tasks_a_turn = 256;
 // Every so many is one that was just started, though others have been woken.
 constexpr unsigned turn_of_stack = 8;
-// What was started, and has seen younger ones go before it for so many turns, is old: one of the old goes
-// each turn. (Not more, since each may start a tree of its own.)
-constexpr unsigned most_turns_with_stack = 32;
+// What was started, and has seen younger ones go before it for so many runs, is old: one in so many is one of the
+// old. (Not more, since each may start a tree of its own.)
+constexpr unsigned turn_of_old = 256;
+constexpr unsigned most_runs_with_stack = 32 * 256;
+// What calls for attention waits for a turn of this length, in ticks: so a busy loop reaps in batches.
+constexpr std::uint64_t least_turn = 200 * detail::ticks_per_us;
+// And at most this much longer, where the urgent works took as long.
+constexpr std::uint64_t most_turn = 300 * detail::ticks_per_us;
+// How many operations at the beginning of a turn are looked at for how long they take; then every so often one.
+constexpr unsigned looks_a_turn = 4;
+constexpr std::uint32_t operations_unseen = 8; // between them, where nobody waits
+constexpr std::chrono::microseconds between_looks(1000);
+// How many tasks are looked for among the ready ones in a turn, and how far.
+constexpr unsigned hurries_a_turn = 16;
+constexpr unsigned most_looked_through = 1024;
+// A task that is interrupted so often in a row has had its turn.
+constexpr unsigned most_interruptions = 4;
+// A kernel timeout costs some 5 us.
+constexpr std::chrono::microseconds between_alarms(500);
 // At most so many tasks are shared, or taken, at once.
 constexpr int share_at_once = 32;
 // And so many are laid out for one who is not idle yet. Few: they do not keep their order.
@@ -67,10 +88,14 @@ constexpr const char* guest_has_an_owner =
 event_loop::event_loop() : event_loop(std::make_unique<detail::ring>()) {}
 
 event_loop::event_loop(std::unique_ptr<detail::ring> r)
-    : ring_(std::move(r)), waker_(std::make_unique<detail::waker>(*ring_)) {
+    : ring_(std::move(r)),
+      alarm_(std::make_unique<detail::alarm>(*ring_)),
+      waker_(std::make_unique<detail::waker>(*ring_)) {
     detail::count_forks();
     made_in_ = detail::forks();
     set_direct(ready_, fresh_);
+    ring_->call(attention_);
+    set_calls(attention_);
 }
 
 event_loop::~event_loop() {
@@ -91,7 +116,7 @@ event_loop::~event_loop() {
     ring_->begin_ending();
     if (!here && root().live() == 0) (void)run_late();
     if (root().live() != 0 || ring_->in_flight() != 0 || anything_ready() ||
-        (here && ring_->background() > 1)) {
+        (here && ring_->background() > 1u + (alarm_->armed() ? 1 : 0))) {
         if (!here)
             detail::fatal(
                 "an event_loop was destroyed on another thread than the one that ran it, while tasks "
@@ -104,11 +129,29 @@ event_loop::~event_loop() {
     if (entered_ && here) {
         const detail::enter_executor entered(*this);
         end_multishots();
+        alarm_->close();
         waker_->close();
     } else if (!here) {
         ring_->forget_multishots();
         (void)run_late(); // as above
     }
+}
+
+// While one stands, who is woken on the loop's thread is urgent.
+class event_loop::urgent_wakes {
+public:
+    explicit urgent_wakes(event_loop& on) noexcept : on_(on) { on_.woken_to(on_.urgent_); }
+    ~urgent_wakes() { on_.woken_to(on_.ready_); }
+    urgent_wakes(const urgent_wakes&) = delete;
+    urgent_wakes& operator=(const urgent_wakes&) = delete;
+
+private:
+    event_loop& on_;
+};
+
+void event_loop::woken_to(detail::work_list& list) noexcept {
+    woken_ = &list;
+    if (direct()) set_direct(list, fresh_);
 }
 
 void event_loop::enter() {
@@ -123,14 +166,14 @@ void event_loop::enter() {
 void event_loop::post(work& w) noexcept {
     const bool inside = executor::current() == this;
     if (detail::single_threaded() || inside) {
-        ready_.push(w);
+        woken_->push(w);
         if (beacon_ && !inside) beacon_->light();
         return;
     }
     // All of it under the lock: once it is let go, the work may run, and the loop may be destroyed by it.
     detail::lock_guard guard(inbox_lock_);
     inbox_.push(w);
-    inbox_full_.store(true, std::memory_order_seq_cst);
+    attention_.set(attention::posted);
     if (sleeping_.exchange(false, std::memory_order_seq_cst)) call();
 }
 
@@ -149,22 +192,28 @@ void event_loop::stop() noexcept {
 std::size_t event_loop::in_flight() const noexcept { return ring_->in_flight(); }
 
 bool event_loop::take_inbox() noexcept {
-    if (!inbox_full_.load(std::memory_order_relaxed)) return false;
-    inbox_full_.store(false, std::memory_order_seq_cst);
+    if (!attention_.has(attention::posted, std::memory_order_relaxed)) return false;
+    attention_.clear(attention::posted);
     detail::lock_guard guard(inbox_lock_);
     if (inbox_.empty()) return false;
-    ready_.append(std::move(inbox_));
+    urgent_.append(std::move(inbox_));
     return true;
 }
 
-work* event_loop::next_ready(unsigned turn) noexcept {
+work* event_loop::next_ready(unsigned run) noexcept {
     if (!fresh_.empty()) {
+        if (stack_.empty()) runs_with_stack_ = run;
         fresh_.append(std::move(stack_));
         stack_ = std::exchange(fresh_, {});
     }
-    if (turn % turn_of_stack == 0) {
-        if (turn == tasks_a_turn)
+    if (run % turn_of_stack == 0) {
+        if (run % turn_of_old == 0) {
+            if (run - runs_with_stack_ >= most_runs_with_stack) {
+                runs_with_stack_ = run;
+                old_.append(std::move(stack_));
+            }
             if (work* w = old_.pop()) return w;
+        }
         if (work* w = stack_.pop()) return w;
     }
     if (work* w = ready_.pop()) return w;
@@ -173,44 +222,129 @@ work* event_loop::next_ready(unsigned turn) noexcept {
     return later_.pop();
 }
 
-bool event_loop::run_tasks() noexcept {
-    work* w = next_ready(1);
-    if (!w) return false;
-    lays_out_ = true;
-    const std::uint64_t before = context()->operations;
-    // How coarse the work is matters where others wait meanwhile, and other loops could take them.
-    const bool judged = crew_ && crew_->shares() && anything_ready();
-    if (judged) grain_->begin_turn();
-    for (unsigned n = 1;; ++n) {
-        // A task may compute for as long as it likes: what waits meanwhile has to be in others' reach before.
-        if (coarse_ && anything_ready()) {
-            if (crew_->anybody_idle()) share(2 * share_at_once);
-            else if (lays_out_ && !shares_work()) lays_out_ = share(2 * lay_out_at_once);
-        }
-        if (detail::trace_sink* const trace = detail::tracing()) [[unlikely]]
-            trace->run(*w);
-        else w->run();
-        const std::uint64_t steps = n + context()->operations - before;
-        if (judged) {
-            grain_->look(n, steps);
-            if (grain_->coarse() != coarse_) set_coarse(!coarse_);
-        }
-        w = n == tasks_a_turn ? nullptr : next_ready(n + 1);
-        if (w) continue;
-        if (judged) {
-            grain_->end_turn(steps);
-            if (grain_->coarse() != coarse_) set_coarse(!coarse_);
-        }
-        break;
+// After a run, or between two operations of one, of which there were `operations`: whether somebody calls, and has
+// waited long enough.
+inline bool event_loop::turn_is_over(std::uint32_t operations) noexcept {
+    if (!context()->calls.wanted() && grain_looks_ == 0) [[likely]]
+        return false;
+    look(operations);
+    return (context()->calls.wanted() || !urgent_.empty()) && detail::ticks() >= may_run_until_;
+}
+
+void event_loop::look(std::uint32_t operations) noexcept {
+    const bool waits = anything_ready();
+    if (waits && crew_ && crew_->shares()) {
+        if (grain_->look(steps() + operations)) set_coarse(true);
+        lay_out();
+        if (grain_looks_ != 0 && --grain_looks_ != 0) return; // and again after the next operation or run
     }
+    if (!attention_.has(attention::look, std::memory_order_relaxed)) return;
+    if (urgent_.empty()) attention_.clear(attention::look);
+    set_alarm(waits);
+}
+
+// A task may compute for as long as it likes: what waits meanwhile has to be in others' reach before.
+void event_loop::lay_out() noexcept {
+    if (!coarse_ || !anything_ready()) return;
+    if (crew_->anybody_idle()) share(2 * share_at_once);
+    else if (lays_out_ && !shares_work())
+        lays_out_ = share(2 * (grain_->long_steps() ? share_at_once : lay_out_at_once));
+}
+
+std::uint64_t event_loop::steps() const noexcept { return ran_ + context()->operations; }
+
+bool event_loop::run_tasks() noexcept {
+    if (!anything_ready()) return false;
+    lays_out_ = true;
+    const std::uint64_t began = detail::ticks();
+    may_run_until_ = began + least_turn;
+    grain_looks_ = 0;
+    const bool shares = crew_ && crew_->shares();
+    if (shares && coarse_) {
+        grain_->begin_turn(steps());
+    } else if (shares && alarm_->at() == time_point::max()) {
+        // Its first operations tell how coarse the work is, and then the alarm calls for a look.
+        grain_->begin_turn(steps());
+        grain_looks_ = looks_a_turn;
+        attention_.set(attention::look);
+    }
+    // The alarm is set once a first work has run: as a rule it is the only one, and then the loop sleeps until that
+    // time.
+    if (executor::next_deadline() < alarm_->at()) attention_.set(attention::look);
+
+    const attention::view calls = context()->calls;
+    const auto run = [&](work& w) {
+        if (coarse_) lay_out();
+        if (detail::trace_sink* const trace = detail::tracing()) [[unlikely]]
+            trace->run(w);
+        else w.run();
+        ++ran_;
+        budget_kept_ = 0;
+    };
+    bool over = false;
+    const std::uint64_t ran_before = ran_;
+    if (!urgent_.empty()) {
+        const urgent_wakes during(*this); // what they wake is as urgent as they are
+        while (!over && ran_ - ran_before < tasks_a_turn) {
+            work* const w = urgent_.pop();
+            if (!w) break;
+            run(*w);
+            over = turn_is_over(0);
+        }
+        if (!urgent_.empty()) attention_.set(attention::look);
+    }
+    // The usual ones have a turn at least every other time, and then as long a one as the urgent ones had.
+    usual_left_out_ = over && !usual_left_out_;
+    if (!usual_left_out_) {
+        if (ran_ != ran_before) {
+            const std::uint64_t now = detail::ticks();
+            may_run_until_ = std::max(may_run_until_, now + std::min(now - began, most_turn));
+        }
+        unsigned at = runs_; // a copy, which stays in a register
+        const unsigned last = at + tasks_a_turn;
+        while (work* const w = next_ready(++at)) {
+            run(*w);
+            if (at == last || ((calls.wanted() || grain_looks_ != 0) && turn_is_over(0))) break;
+        }
+        runs_ = at;
+    }
+    if (shares && grain_->coarse() && grain_->end_turn(steps())) set_coarse(false);
     if (!later_.empty()) ready_.append(std::move(later_));
-    if (stack_.empty()) {
-        turns_with_stack_ = 0;
-    } else if (++turns_with_stack_ == most_turns_with_stack) {
-        turns_with_stack_ = 0;
-        old_.append(std::move(stack_));
+    return true;
+}
+
+bool event_loop::goes_on(detail::task_run& run) noexcept {
+    if (run.budget == 0 && budget_kept_ != 0) {
+        context()->operations += budget_kept_;
+        run.budget = std::exchange(budget_kept_, 0);
+        look(detail::full_budget - run.budget);
+        set_alarm(true); // others may be ready before it is done
+    }
+    if (run.budget == 0 || turn_is_over(detail::full_budget - run.budget)) return false;
+    if (grain_looks_ != 0 && run.budget > operations_unseen) {
+        // Nobody waited yet.
+        budget_kept_ = run.budget - operations_unseen;
+        context()->operations -= budget_kept_;
+        run.budget = operations_unseen;
     }
     return true;
+}
+
+void event_loop::arm(time_point deadline) noexcept {
+    if (deadline < alarm_->at()) attention_.set(attention::look);
+}
+
+// A loop that runs tasks hears of a due timer by the kernel, and while others wait of the time for a look. At most
+// every `between_alarms`.
+void event_loop::set_alarm(bool others_wait) noexcept {
+    if (ring_->is_guest()) return;
+    time_point next = executor::next_deadline();
+    const bool watches = others_wait && crew_ && crew_->shares() && !coarse_;
+    if (next >= alarm_->at() && !watches) return;
+    const time_point here = now();
+    next = std::max(next, here + between_alarms);
+    if (watches) next = std::min(next, here + between_looks);
+    alarm_->set(next);
 }
 
 void event_loop::set_coarse(bool coarse) noexcept {
@@ -282,11 +416,11 @@ bool event_loop::give_shared(event_loop& thief) noexcept {
 }
 
 void event_loop::wake(detail::parker& p) noexcept {
-    if (p.home() == this) {
-        ready_.push(p);
-        return;
+    if (p.home() == this || (crew_ && !crew_->pinned() && works_with(*p.home()) && p.move_to(*this))) {
+        woken_->push(p);
+        // The running task may go on for long.
+        if (coarse_ && crew_->anybody_idle()) attention_.set(attention::look);
     }
-    if (crew_ && !crew_->pinned() && works_with(*p.home()) && p.move_to(*this)) ready_.push(p);
     else p.home()->post(p);
 }
 
@@ -302,7 +436,39 @@ void event_loop::start(work& w) noexcept {
 }
 void event_loop::yield(work& w) noexcept { later_.push(w); }
 
+// It goes on as the first of the usual ones, but not again and again: its budget is a new one each time.
+void event_loop::interrupted(work& w) noexcept {
+    interruptions_ = interrupted_ == &w ? interruptions_ + 1 : 0;
+    interrupted_ = &w;
+    if (interruptions_ < most_interruptions) ready_.push_front(w);
+    else interrupted_ = nullptr, later_.push(w);
+}
+
 event_loop* event_loop::current() noexcept { return dynamic_cast<event_loop*>(executor::current()); }
+
+// A limit has come for a task that is ready: it need not wait behind those that only compute.
+void event_loop::hurry(work& w) noexcept {
+    if (hurries_ == 0) return;
+    --hurries_;
+    for (detail::work_list* from : {&ready_, &later_, &stack_, &old_})
+        if (from->extract(w, most_looked_through)) return urgent_.push(w);
+}
+
+// Whom a timer or a completion wakes is urgent.
+void event_loop::serve_timers() noexcept {
+    const urgent_wakes during(*this);
+    hurries_ = hurries_a_turn;
+    (void)run_timers();
+}
+
+// Reaps, after a wait until `until` at most.
+void event_loop::serve_ring(time_point until) noexcept {
+    const urgent_wakes during(*this);
+    if (until == time_point::min()) ring_->poll();
+    else ring_->wait(until);
+    ring_->seen(attention_);
+    context()->calls = attention::view(attention_);
+}
 
 // Runs what is ready, then looks at the ring and the clock; sleeps until `until` at most if nothing is.
 bool event_loop::turn(time_point until) {
@@ -310,10 +476,10 @@ bool event_loop::turn(time_point until) {
     (void)take_inbox();
     if (crew_ && shares_work() && !crew_->anybody_idle()) (void)give_shared(*this); // nobody wants it
     const bool did = run_tasks();
-    (void)run_timers();
+    serve_timers();
     if (did || anything_ready()) {
         looks_ = 0;
-        if (ring_->wants_poll()) ring_->poll();
+        if (ring_->wants_poll()) serve_ring(time_point::min());
         return true;
     }
     if (crew_ && crew_->started() && crew_->search(*this)) return true;
@@ -323,7 +489,7 @@ bool event_loop::turn(time_point until) {
 bool event_loop::sleep(time_point until) {
     const bool crewed = crew_ && crew_->started();
     const auto wanted = [this] {
-        return inbox_full_.load(std::memory_order_seq_cst) || stop_.load(std::memory_order_seq_cst) ||
+        return attention_.has(attention::posted) || stop_.load(std::memory_order_seq_cst) ||
                nudged_.load(std::memory_order_seq_cst);
     };
     bool work = false;
@@ -343,24 +509,24 @@ bool event_loop::sleep(time_point until) {
     sleeping_.store(true, std::memory_order_seq_cst);
     if (work || wanted() || (crewed && crew_->anything_shared())) {
         sleeping_.store(false, std::memory_order_relaxed);
-        if (ring_->wants_poll()) ring_->poll();
+        if (ring_->wants_poll()) serve_ring(time_point::min());
     } else {
         until = std::min(until, executor::next_deadline());
         if (quiet_.load(std::memory_order_relaxed))
             until = std::min(until, crew_->look_for_deadlock(looks_++));
-        ring_->wait(until);
+        serve_ring(until);
         sleeping_.store(false, std::memory_order_relaxed);
     }
     nudged_.store(false, std::memory_order_seq_cst);
-    (void)run_timers();
+    serve_timers();
     quiet_.store(false, std::memory_order_seq_cst);
     if (crewed) {
         const bool to_look = crew_->woke_up(*this);
-        if (to_look && (anything_ready() || inbox_full_.load(std::memory_order_relaxed)))
+        if (to_look && (anything_ready() || attention_.has(attention::posted, std::memory_order_relaxed)))
             crew_->work_shared();
         return true;
     }
-    return anything_ready() || inbox_full_.load(std::memory_order_relaxed);
+    return anything_ready() || attention_.has(attention::posted, std::memory_order_relaxed);
 }
 
 void event_loop::join_crew(detail::crew& c, event_loop& first) {
@@ -437,7 +603,7 @@ void event_loop::rest() noexcept {
     sleeping_.store(true, std::memory_order_seq_cst);
     // The kernel has to have what tasks have submitted.
     if (ring_->wants_poll()) ring_->poll();
-    if (anything_ready() || inbox_full_.load(std::memory_order_seq_cst) ||
+    if (anything_ready() || attention_.has(attention::posted) ||
         stop_.load(std::memory_order_seq_cst) || ring_->wants_poll())
         beacon_->light();
 }
@@ -465,6 +631,7 @@ bool event_loop::dispatch(const io_uring_cqe& cqe) noexcept {
     if (!ring_->is_guest())
         detail::fatal("event_loop::dispatch: this loop has a ring of its own, and reaps it");
     const detail::enter_executor entered(*this);
+    const urgent_wakes during(*this);
     return ring_->dispatch(cqe);
 }
 
@@ -477,7 +644,7 @@ bool event_loop::run_ready() {
     sleeping_.store(false, std::memory_order_relaxed); // it has rested since the last turn
     if constexpr (detail::diagnosis) context()->clock = coarse_clock_ms();
     bool did = take_inbox();
-    (void)run_timers();
+    serve_timers();
     did = run_tasks() || did;
     ring_->refill();
     // Between two turns the owner's wait stands in for the sleep in the ring, and next_deadline() for the
@@ -487,7 +654,7 @@ bool event_loop::run_ready() {
 }
 
 time_point event_loop::next_deadline() const noexcept {
-    if (anything_ready() || inbox_full_.load(std::memory_order_seq_cst)) return now();
+    if (anything_ready() || attention_.has(attention::posted)) return now();
     return executor::next_deadline();
 }
 

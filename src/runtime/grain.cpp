@@ -2,78 +2,81 @@
 
 #include <time.h>
 
-#include <chrono>
+#include <algorithm>
 
 namespace levada::detail {
 namespace {
 
-std::uint64_t ticks() noexcept {
-#if defined(__x86_64__)
-    return __builtin_ia32_rdtsc();
-#else
-    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-#endif
-}
-#if defined(__x86_64__)
-constexpr std::uint64_t ticks_per_us = 2500; // of 2 to 4 GHz: it is confirmed by a clock that knows
-#else
-constexpr std::uint64_t ticks_per_us = 1000;
-#endif
-
-// An operation costs some 50 ns more once there are threads, and handing a task over 100 to 1000.
-constexpr std::uint64_t coarse_ns = 150;
-constexpr std::uint64_t coarse_ticks = coarse_ns * ticks_per_us / 1000;
-constexpr std::uint64_t long_ticks = 50 * ticks_per_us;
-constexpr std::uint64_t enough_ns = 100'000; // to be sure
-
-std::uint64_t processor_ns() noexcept {
+std::uint64_t ns_of(clockid_t clock) noexcept {
     timespec t{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    ::clock_gettime(clock, &t);
     return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_nsec);
 }
 
+// An operation costs some 50 ns more once there are threads, and handing a task over 100 to 1000.
+constexpr std::uint64_t coarse_ns = 150;
+constexpr std::uint64_t enough_ns = 100'000; // to be sure
+// Steps of this length pay at once: a thread is there in less than some ten of them.
+constexpr std::uint64_t long_ns = 5'000;
+constexpr std::uint64_t enough_long_ns = 25'000;
+// A shorter stretch says nothing.
+constexpr std::uint64_t least_stretch_ns = 5'000;
+// The processor time is read at most so often where nothing is suspected: it takes a system call.
+constexpr std::uint64_t between_readings_ns = 1'000'000;
+// A turn of so many fine steps says that the coarse ones were a phase.
+constexpr std::uint64_t fine_steps = 64;
+
 } // namespace
 
-void grain::begin_turn() noexcept {
-    turn_began_ = last_look_ = ticks();
-    steps_before_ = 0;
-    if (suspects_) cpu_began_ = processor_ns();
+void grain::read_processor_time(std::uint64_t now) noexcept {
+    read_at_ = now;
+    processor_ = ns_of(CLOCK_THREAD_CPUTIME_ID);
 }
 
-void grain::look_at_clock(unsigned tasks, std::uint64_t steps) noexcept {
-    const std::uint64_t now = ticks();
-    const std::uint64_t since = tasks - tasks / 2; // tasks since the last look
-    const bool held_up = now - last_look_ > since * long_ticks;
-    last_look_ = now;
-    if (!held_up || coarse_) return;
-    if (!suspects_) {
-        suspects_ = true;
-        cpu_ = steps_ = 0;
-        steps_before_ = steps;
-        cpu_began_ = processor_ns();
-        return;
-    }
-    const std::uint64_t spent = cpu_ + processor_ns() - cpu_began_;
-    coarse_ = spent >= enough_ns && spent / (steps_ + steps - steps_before_) >= coarse_ns;
+void grain::begin_stretch(std::uint64_t now, std::uint64_t steps) noexcept {
+    began_ = now;
+    steps_before_ = steps;
 }
 
-void grain::end_turn(std::uint64_t steps) noexcept {
-    const bool looks_coarse = (ticks() - turn_began_) / steps >= coarse_ticks;
-    if (coarse_) {
-        // Its tasks are on other loops too by now; a turn of fine work says that it was a phase.
-        if (!looks_coarse && steps >= 64) coarse_ = suspects_ = false;
-        return;
+void grain::begin_turn(std::uint64_t steps) noexcept {
+    const std::uint64_t now = ns_of(CLOCK_MONOTONIC);
+    begin_stretch(now, steps);
+    if (!coarse_ && now - read_at_ > between_readings_ns) read_processor_time(now);
+}
+
+bool grain::look(std::uint64_t steps) noexcept {
+    if (coarse_ || steps == steps_before_) return false;
+    const std::uint64_t now = ns_of(CLOCK_MONOTONIC);
+    const std::uint64_t passed = now - began_;
+    if (passed < least_stretch_ns) return false;
+    const std::uint64_t n = steps - steps_before_;
+    if (passed / n < coarse_ns) {
+        spent_ = steps_spent_ = 0;
+        begin_stretch(now, steps);
+        return false;
     }
-    if (!suspects_) {
-        suspects_ = looks_coarse;
-        cpu_ = steps_ = 0;
-        return;
-    }
-    cpu_ += processor_ns() - cpu_began_;
-    steps_ += steps - steps_before_;
-    if (cpu_ < enough_ns || steps_ == 0) return;
-    coarse_ = cpu_ / steps_ >= coarse_ns;
-    suspects_ = false;
+    // Of the time since the last reading the thread was away for what it has not computed; at worst that was all
+    // within this stretch.
+    const std::uint64_t since = now - read_at_;
+    const std::uint64_t before = processor_;
+    read_processor_time(now);
+    const std::uint64_t away = since - std::min(since, processor_ - before);
+    spent_ += passed - std::min(passed, away);
+    steps_spent_ += n;
+    begin_stretch(now, steps);
+    const std::uint64_t step = spent_ / steps_spent_;
+    long_steps_ = step >= long_ns;
+    coarse_ = step >= coarse_ns && spent_ >= (long_steps_ ? enough_long_ns : enough_ns);
+    if (coarse_) spent_ = steps_spent_ = 0;
+    return coarse_;
+}
+
+bool grain::end_turn(std::uint64_t steps) noexcept {
+    if (!coarse_) return look(steps);
+    const std::uint64_t n = steps - steps_before_;
+    if (n < fine_steps || (ns_of(CLOCK_MONOTONIC) - began_) / n >= coarse_ns) return false;
+    coarse_ = false;
+    return true;
 }
 
 } // namespace levada::detail

@@ -7,32 +7,37 @@ namespace levada::detail {
 /// Judges how coarse the work of a loop is: whether its tasks compute for long enough between two operations
 /// that a second thread, which makes every operation dearer, would pay.
 ///
-/// The clock that it looks at first is cheap and counts the time that the thread was preempted too; so what
-/// it suspects it confirms by the thread's own processor time.
+/// It looks at the time that passes, which is cheap, and confirms what it suspects by the thread's own processor
+/// time: a thread that was preempted has not computed. Between two looks lies a stretch of steps; a step is a
+/// task's run, or an operation.
 class grain {
 public:
     [[nodiscard]] bool coarse() const noexcept { return coarse_; }
+    /// Coarse, and each step takes longer than it takes to hand a task over.
+    [[nodiscard]] bool long_steps() const noexcept { return coarse_ && long_steps_; }
 
-    // For a turn in which tasks wait while another runs. A step is a task's run, or an operation.
-
-    void begin_turn() noexcept;
-    /// After `tasks` tasks of the turn, which took `steps` steps: looks for one that holds up the others.
-    void look(unsigned tasks, std::uint64_t steps) noexcept {
-        if ((tasks & (tasks - 1)) == 0) look_at_clock(tasks, steps); // a look costs as much as a small task
-    }
-    void end_turn(std::uint64_t steps) noexcept;
+    /// A turn begins in which tasks wait while another runs. `steps`: all so far.
+    void begin_turn(std::uint64_t steps) noexcept;
+    /// Somebody waits, now, after so many steps. True when what it says has changed.
+    bool look(std::uint64_t steps) noexcept;
+    /// The turn ends. Likewise.
+    bool end_turn(std::uint64_t steps) noexcept;
 
 private:
-    void look_at_clock(unsigned tasks, std::uint64_t steps) noexcept;
+    void begin_stretch(std::uint64_t now, std::uint64_t steps) noexcept;
+    void read_processor_time(std::uint64_t now) noexcept;
 
     bool coarse_ = false;
-    bool suspects_ = false;
-    std::uint64_t turn_began_ = 0; // ticks
-    std::uint64_t last_look_ = 0;
-    std::uint64_t cpu_began_ = 0; // ns of the turn, while it suspects
-    std::uint64_t cpu_ = 0;       // ns and steps of the turns since it began to suspect
-    std::uint64_t steps_ = 0;
-    std::uint64_t steps_before_ = 0; // of this turn
+    bool long_steps_ = false;
+    // The stretch that is looked at.
+    std::uint64_t began_ = 0; // ns of the steady clock
+    std::uint64_t steps_before_ = 0;
+    // When the processor time was read last, and what it was.
+    std::uint64_t read_at_ = 0;
+    std::uint64_t processor_ = 0;
+    // Of the stretches that may be coarse, but were too short to tell.
+    std::uint64_t spent_ = 0;
+    std::uint64_t steps_spent_ = 0;
 };
 
 } // namespace levada::detail

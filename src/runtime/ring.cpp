@@ -200,6 +200,31 @@ void ring::cancel(ring_entry& op) noexcept {
     }
 }
 
+void ring::flush() noexcept {
+    int r;
+    do r = io_uring_submit(ring_);
+    while (r == -EINTR);
+    // Out of memory, or the completion queue is full: the next poll tries again.
+    if (r < 0 && r != -EAGAIN && r != -EBUSY)
+        fatal("io_uring_enter failed: " + std::system_category().message(-r));
+}
+
+void ring::call(attention& calls) noexcept {
+    if (is_guest()) {
+        // Its owner made the ring and takes the completions: what it tells is not known, so it always calls.
+        static constexpr unsigned something = 1;
+        calls.watch(&something, 0);
+    } else if ((ring_->flags & IORING_SETUP_TASKRUN_FLAG) != 0) {
+        calls.watch(ring_->sq.kflags, 0); // IORING_SQ_TASKRUN, or that completions found no room
+    } else {
+        calls.watch(ring_->cq.ktail, *ring_->cq.khead);
+    }
+}
+
+void ring::seen(attention& calls) const noexcept {
+    if (!is_guest() && (ring_->flags & IORING_SETUP_TASKRUN_FLAG) == 0) calls.set_quiet(*ring_->cq.khead);
+}
+
 bool ring::has_news() const noexcept {
     const auto& cq = ring_->cq;
     return (IO_URING_READ_ONCE(*ring_->sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <levada/base/attention.hpp>
 #include <levada/base/clock.hpp>
 #include <levada/base/intrusive_list.hpp>
 #include <levada/runtime/guest_ring.hpp>
@@ -35,6 +36,11 @@ public:
 
     /// Hands entries over that waited for room.
     void refill() noexcept;
+    /// Hands what is queued to the kernel, without reaping. Not for guests, whose owner submits.
+    void flush() noexcept;
+    /// Makes the kernel call `calls` when there is something to reap. Once; then `seen` after each reaping.
+    void call(attention& calls) noexcept;
+    void seen(attention& calls) const noexcept;
     /// In somebody else's ring: from now on waits give the places of our completions back to the kernel. The
     /// owner holds none of them.
     void begin_ending() noexcept { ending_ = true; }

@@ -13,6 +13,7 @@ event::~event() {
 }
 
 void event::set() noexcept {
+    detail::schedule_point();
     detail::work_list ready;
     {
         lock_guard guard(gate_.guarded_by());
@@ -23,11 +24,13 @@ void event::set() noexcept {
 }
 
 void event::reset() noexcept {
+    detail::schedule_point();
     lock_guard guard(gate_.guarded_by());
     gate_.shut();
 }
 
 bool event::is_set() const noexcept {
+    detail::schedule_point();
     lock_guard guard(gate_.guarded_by());
     return gate_.is_open();
 }

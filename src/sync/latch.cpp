@@ -21,6 +21,7 @@ bool latch::down(std::size_t k, detail::work_list& ready) noexcept {
 }
 
 void latch::count_down(std::size_t k) noexcept {
+    detail::schedule_point();
     detail::work_list ready;
     {
         lock_guard guard(gate_.guarded_by());
@@ -31,6 +32,7 @@ void latch::count_down(std::size_t k) noexcept {
 }
 
 bool latch::try_wait() const noexcept {
+    detail::schedule_point();
     lock_guard guard(gate_.guarded_by());
     return gate_.is_open();
 }

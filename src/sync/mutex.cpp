@@ -27,6 +27,7 @@ bool mutex::in_use() const noexcept {
 }
 
 mutex_guard mutex::try_lock() noexcept {
+    detail::schedule_point();
     lock_guard guard(queue_.guarded_by);
     return take_now() ? mutex_guard(*this) : mutex_guard();
 }
@@ -42,6 +43,7 @@ void mutex::hand_over(detail::mutex_op& next) noexcept {
 }
 
 void mutex::unlock() noexcept {
+    detail::schedule_point();
     detail::work_list ready;
     {
         lock_guard guard(queue_.guarded_by);

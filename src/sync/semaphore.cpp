@@ -57,6 +57,7 @@ void semaphore::settle(std::size_t from_permit, std::size_t added) noexcept {
 }
 
 semaphore_permit semaphore::try_acquire(std::size_t k) noexcept {
+    detail::schedule_point();
     lock_guard guard(queue_.guarded_by);
     return take_now(k) ? semaphore_permit(*this, k) : semaphore_permit();
 }
@@ -69,11 +70,13 @@ semaphore_permit semaphore::acquire_blocking(std::size_t k) noexcept {
 void semaphore::release(std::size_t k) noexcept { settle(0, k); }
 
 std::size_t semaphore::available() const noexcept {
+    detail::schedule_point();
     lock_guard guard(queue_.guarded_by);
     return available_;
 }
 
 void semaphore_permit::release() noexcept {
+    detail::schedule_point();
     semaphore* const from = std::exchange(from_, nullptr);
     if (const std::size_t n = std::exchange(count_, 0)) from->settle(n, n);
 }

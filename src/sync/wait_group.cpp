@@ -25,6 +25,7 @@ void wait_group::change(std::ptrdiff_t by, detail::work_list& ready) noexcept {
 }
 
 void wait_group::add(std::ptrdiff_t n) noexcept {
+    detail::schedule_point();
     detail::work_list ready;
     {
         lock_guard guard(waiting_.guarded_by);
@@ -40,6 +41,7 @@ void wait_group::started() noexcept {
 }
 
 std::ptrdiff_t wait_group::count() const noexcept {
+    detail::schedule_point();
     lock_guard guard(waiting_.guarded_by);
     return count_;
 }

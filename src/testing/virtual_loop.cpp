@@ -7,9 +7,36 @@
 #include <levada/base/fatal.hpp>
 #include <levada/base/trace_hooks.hpp>
 
-namespace levada {
+#include "fiber.hpp"
 
-virtual_loop::virtual_loop(std::uint64_t seed) : seed_(seed), now_(std::chrono::hours(1)) {
+namespace levada {
+namespace {
+
+// Each has a stack, so no more tasks than these are left in the middle at once.
+constexpr std::size_t most_fibers = 64;
+
+} // namespace
+
+class virtual_loop::counted {
+public:
+    explicit counted(interleave where) noexcept : counts_(where == interleave::everywhere) {
+        if (counts_) detail::scheduled_loops.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~counted() {
+        if (counts_) detail::scheduled_loops.fetch_sub(1, std::memory_order_relaxed);
+    }
+    counted(const counted&) = delete;
+    counted& operator=(const counted&) = delete;
+
+private:
+    const bool counts_;
+};
+
+virtual_loop::virtual_loop(std::uint64_t seed, interleave where)
+    : seed_(seed),
+      now_(std::chrono::hours(1)),
+      where_(where),
+      odds_(static_cast<std::uint32_t>(2 + seed % 3)) { // many switches find other faults than few
     executor::seed(seed);
 }
 
@@ -18,18 +45,21 @@ virtual_loop::~virtual_loop() {
         detail::fatal("a virtual_loop was destroyed while tasks live on it");
 }
 
-void virtual_loop::post(work& w) noexcept { ready_.push_back(&w); }
+void virtual_loop::post(work& w) noexcept { ready_.push_back({&w, nullptr}); }
 
 // Runs one ready task, or moves the clock. False when neither is possible.
 bool virtual_loop::step() {
     context()->clock = detail::coarse_ms(now_);
     if (!ready_.empty()) {
-        std::swap(ready_[random(static_cast<std::uint32_t>(ready_.size()))], ready_.back());
-        work* w = ready_.back();
+        // A task that was just left, the last one, is not the next, unless it is alone.
+        const auto among = static_cast<std::uint32_t>(ready_.size() - (just_left_ && ready_.size() > 1 ? 1 : 0));
+        just_left_ = false;
+        std::swap(ready_[random(among)], ready_.back());
+        const runnable next = ready_.back();
         ready_.pop_back();
         ++steps_;
-        if (detail::trace_sink* const t = detail::tracing()) t->run(*w);
-        else w->run();
+        if (next.left) --left_, go_on(*next.left);
+        else run(*next.to_run);
         return true;
     }
     if (next_deadline() == time_point::max()) return false;
@@ -38,8 +68,41 @@ bool virtual_loop::step() {
     return true;
 }
 
+void virtual_loop::run(work& w) {
+    const auto run_here = [](void* it) noexcept {
+        work& what = *static_cast<work*>(it);
+        if (detail::trace_sink* const t = detail::tracing()) t->run(what);
+        else what.run();
+    };
+    if (where_ == interleave::parked) return run_here(&w);
+    if (idle_.empty()) idle_.push_back(std::make_unique<detail::fiber>());
+    detail::fiber* const f = idle_.back().release();
+    idle_.pop_back();
+    f->begin(run_here, &w);
+    go_on(*f);
+}
+
+void virtual_loop::go_on(detail::fiber& f) {
+    running_ = &f;
+    const bool done = f.enter();
+    running_ = nullptr;
+    detail::this_thread().task = nullptr;
+    if (done) idle_.emplace_back(&f); // there was room for it before
+}
+
+void virtual_loop::schedule_point() noexcept {
+    if (!running_ || ready_.empty() || left_ == most_fibers || random(odds_) != 0) return;
+    detail::control* const task = detail::this_thread().task;
+    ready_.push_back({nullptr, running_});
+    ++left_;
+    just_left_ = true;
+    running_->leave();
+    detail::this_thread().task = task;
+}
+
 void virtual_loop::drive(detail::control& main) {
     detail::enter_executor entered(*this);
+    const counted while_running(where_);
     std::string stuck;
     while (main.state() != detail::park_state::ended) {
         if (step()) continue;

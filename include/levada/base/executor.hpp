@@ -1,9 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <vector>
 
+#include <levada/base/attention.hpp>
 #include <levada/base/clock.hpp>
 #include <levada/base/timer_queue.hpp>
 
@@ -19,6 +21,7 @@ class cancel_node;
 class parker;
 class ring;
 struct layout;
+struct task_run;
 } // namespace detail
 
 /// A thing to run once on an executor: a ready task, a posted function.
@@ -55,10 +58,26 @@ public:
         else head_ = &w;
         tail_ = &w;
     }
+    void push_front(work& w) noexcept {
+        w.next_ = head_;
+        if (!head_) tail_ = &w;
+        head_ = &w;
+    }
     [[nodiscard]] work* pop() noexcept {
         work* w = head_;
         if (w) head_ = w->next_;
         return w;
+    }
+    /// Takes `w` out if it is among the first `most`. False if it is not.
+    [[nodiscard]] bool extract(work& w, unsigned most) noexcept {
+        work* before = nullptr;
+        for (work* at = head_; at && most != 0; before = at, at = at->next_, --most) {
+            if (at != &w) continue;
+            (before ? before->next_ : head_) = w.next_;
+            if (tail_ == &w) tail_ = before;
+            return true;
+        }
+        return false;
     }
     void append(work_list&& other) noexcept {
         if (other.empty()) return;
@@ -78,6 +97,7 @@ struct thread_context {
     control* task = nullptr;
     std::uint64_t operations = 0; // that tasks have done on this thread: tells loops how fine their work is
     std::uint32_t clock = 0;      // the loop's, in ms, as of its last turn
+    attention::view calls{no_attention};
 };
 
 /// A time for dumps: it wraps after 49 days.
@@ -88,6 +108,15 @@ struct thread_context {
 
 /// Never inlined: compilers cache the address of a thread-local across suspensions.
 [[nodiscard]] thread_context& this_thread() noexcept;
+
+/// How many loops there are that want to hear of schedule points.
+inline std::atomic<unsigned> scheduled_loops{0};
+void reach_schedule_point() noexcept;
+/// Before all that other tasks can see: operations, `try_` forms, closes, cancels, starts, looks at shared state.
+inline void schedule_point() noexcept {
+    if (scheduled_loops.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        reach_schedule_point();
+}
 
 /// Small numbers, one a thread: for those who keep apart what threads do.
 [[nodiscard]] unsigned thread_number() noexcept;
@@ -115,8 +144,18 @@ public:
     virtual void start(work& w) noexcept { post(w); }
     /// The same for a task that runs here and lets the others go first.
     virtual void yield(work& w) noexcept { post(w); }
+    /// The same for one that has to let go before its budget is used up.
+    virtual void interrupted(work& w) noexcept { post(w); }
+    /// A limit has come for a task that is ready on this loop. On its thread.
+    virtual void hurry(work&) noexcept {}
+    /// Asked by a running task after an operation that completed at once: when its budget is used up, and
+    /// whenever the loop wants attention. True when the run goes on: then there is budget.
+    [[nodiscard]] virtual bool goes_on(detail::task_run& run) noexcept;
     /// The nearest timer is now `deadline`. Called on the loop's thread.
     virtual void arm(time_point deadline) noexcept = 0;
+    /// A task that runs here is about to do something that others can see: a loop for tests may let others run
+    /// first.
+    virtual void schedule_point() noexcept {}
     /// The loop's clock.
     [[nodiscard]] virtual time_point now() const noexcept;
 
@@ -149,6 +188,8 @@ public:
     [[nodiscard]] detail::work_list* direct_start() const noexcept { return direct_start_; }
     /// What the thread that runs this loop is running; null while none does.
     [[nodiscard]] detail::thread_context* context() const noexcept { return context_; }
+    /// What interrupts the tasks that run here.
+    [[nodiscard]] const detail::attention& calls() const noexcept { return *calls_; }
     /// The root of all tasks and tokens that live here, and on the loops that share it.
     [[nodiscard]] detail::cancel_node& root() noexcept { return *root_; }
     /// What `go` hangs its tasks on: the root, or where loops share one, a node of this loop's own below it,
@@ -168,6 +209,7 @@ protected:
         direct_ = &ready;
         direct_start_ = &fresh;
     }
+    void set_calls(const detail::attention& a) noexcept { calls_ = &a; }
     void forget_direct() noexcept { direct_ = direct_start_ = nullptr; }
     /// After a shutdown, which cancels the root: a new one for what is started next.
     void renew_root();
@@ -181,6 +223,7 @@ private:
     detail::work_list* direct_ = nullptr;
     detail::work_list* direct_start_ = nullptr;
     detail::thread_context* context_ = nullptr;
+    const detail::attention* calls_ = &detail::no_attention;
     detail::timer_queue timers_;
     std::uint64_t rng_;
     executor* next_ = nullptr; // in the registry, as prev_
@@ -195,7 +238,7 @@ namespace detail {
 class [[nodiscard]] enter_executor {
 public:
     explicit enter_executor(executor& on) noexcept : on_(on), saved_(this_thread()) {
-        this_thread() = {&on, nullptr, 0, coarse_ms(on.now())};
+        this_thread() = {&on, nullptr, 0, coarse_ms(on.now()), attention::view(on.calls())};
         on.context_ = &this_thread();
     }
     ~enter_executor() {

@@ -38,7 +38,10 @@ public:
 
     /// Cancels the token and all below it. Says whether it was this call that did; later reasons are dropped.
     /// *Threads*: any. Does not wait for anybody; callbacks run before it returns.
-    bool cancel(std::error_code why = errc::cancelled) noexcept { return node_ && node_->cancel(why); }
+    bool cancel(std::error_code why = errc::cancelled) noexcept {
+        detail::schedule_point();
+        return node_ && node_->cancel(why);
+    }
 
     [[nodiscard]] cancel_token token() const noexcept {
         return node_ ? cancel_token(*node_) : cancel_token();

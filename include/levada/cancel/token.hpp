@@ -61,7 +61,10 @@ public:
     }
 
     /// Whether it, or a token above it, was cancelled or has run out of time.
-    [[nodiscard]] bool cancelled() const noexcept { return node_ && node_->cancelled(); }
+    [[nodiscard]] bool cancelled() const noexcept {
+        detail::schedule_point();
+        return node_ && node_->cancelled();
+    }
     /// Why; a code of value 0 while it is not cancelled. The first reason stays.
     [[nodiscard]] std::error_code reason() const noexcept {
         return node_ ? node_->reason() : std::error_code();

@@ -41,9 +41,9 @@ inline constexpr std::uint32_t full_budget = 256;
 
 struct task_run {
     step what = step::parked;
-    std::uint32_t budget = full_budget;
-    std::uint32_t clock = 0; // of the loop when the run began, in ms
+    std::uint32_t budget = full_budget; // operations that are left to the run
     frame_handle next;
+    const thread_context& thread;
 };
 
 /// What the task's own thread asks, and dumps.
@@ -92,17 +92,16 @@ public:
     [[nodiscard]] bool answer_or_unwind(frame_handle leaf, operation& op) noexcept;
     /// Notes what the task is about to park on. Then link, publish, and touch nothing.
     void parks(frame_handle leaf, operation& op) noexcept {
-        if constexpr (diagnosis) op.since = on_->clock;
+        if constexpr (diagnosis) op.since = on_->thread.clock;
         parked_on_ = &op;
         leaf_ = leaf;
     }
     /// One operation of `leaf` completed at once. True when the task has to let others run first: then it is
     /// suspended, and ready.
     [[nodiscard]] bool completed_at_once(frame_handle leaf) noexcept {
-        if (--on_->budget != 0) [[likely]]
+        if (--on_->budget != 0 && !on_->thread.calls.wanted()) [[likely]]
             return false;
-        yield(leaf);
-        return true;
+        return lets_others_run(leaf);
     }
     /// Suspends and goes to the end of the queue.
     void yield(frame_handle leaf) noexcept;
@@ -186,6 +185,7 @@ private:
     handle_state exchange_handle(handle_state next_state) noexcept {
         return static_cast<handle_state>(exchange_flag(handle_, static_cast<std::uint8_t>(next_state)));
     }
+    [[nodiscard]] bool lets_others_run(frame_handle leaf) noexcept;
     [[nodiscard]] frame_handle first_frame() noexcept;
     [[nodiscard]] frame_handle leave_body(frame_handle body) noexcept;
     [[nodiscard]] frame_handle unwind() noexcept;

@@ -99,7 +99,10 @@ public:
     /// throws what the task threw. *Cancel*: stops waiting; the task goes on. An arm of select.
     [[nodiscard]] detail::join_op<T> join() noexcept { return detail::join_op<T>(*this); }
     /// Cancels the task; says whether it was this call that did. *Threads*: any.
-    bool cancel(std::error_code why = errc::cancelled) noexcept { return block().cancel(why); }
+    bool cancel(std::error_code why = errc::cancelled) noexcept {
+        detail::schedule_point();
+        return block().cancel(why);
+    }
     /// Leaves the task to itself: nobody joins it, and the one who started it does not wait for it. It stays
     /// below the tokens it was started under. An exception from it terminates.
     void detach() noexcept { drop(true); }

@@ -104,6 +104,7 @@ public:
     operation_awaiter<std::remove_reference_t<Op>> await_transform(
         Op&& op, const void* at = LEVADA_INTERNAL_HERE) const noexcept {
         task_->awaits_at(await_site(at));
+        schedule_point();
         static_assert(!std::is_lvalue_reference_v<Op>,
                       "await an operation in the expression that made it, as in co_await ch.recv()");
         return operation_awaiter<std::remove_reference_t<Op>>(op);

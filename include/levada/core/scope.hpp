@@ -61,7 +61,13 @@ private:
         disarm();
         return true;
     }
-    void fire() noexcept override { this->node().cancel(make_error_code(errc::timed_out)); }
+    void fire() noexcept override {
+        control& task = *task_;
+        this->node().cancel(make_error_code(errc::timed_out));
+        // One that is ready unwinds as soon as one that waits. Here it can neither run nor end meanwhile: its loop, to
+        // which it is tied, is in `run_timers`.
+        if (task.state() == park_state::running) on_->hurry(task);
+    }
     void disarm() noexcept {
         if (armed()) on_->remove_timer(*this);
         if (std::exchange(pinned_here_, false)) task_->unpin();

@@ -96,7 +96,10 @@ public:
     [[nodiscard]] detail::group_wait_op wait() noexcept { return detail::group_wait_op(*this); }
 
     /// Cancels the group's tasks; in `with_group`, the body too.
-    bool cancel(std::error_code why = errc::cancelled) noexcept { return cancels_->cancel(why); }
+    bool cancel(std::error_code why = errc::cancelled) noexcept {
+        detail::schedule_point();
+        return cancels_->cancel(why);
+    }
     [[nodiscard]] cancel_token token() const noexcept { return cancel_token(*node_); }
 
     /// From now on failures go to `f`, on the loop of the task that failed, and siblings go on.

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <levada/base/attention.hpp>
 #include <levada/base/executor.hpp>
 #include <levada/base/lock.hpp>
 #include <levada/core/main_task.hpp>
@@ -23,6 +24,7 @@ struct io_uring_cqe;
 namespace levada {
 
 namespace detail {
+class alarm;
 class beacon;
 class crew;
 class grain;
@@ -115,10 +117,13 @@ public:
     /// The operations that the kernel has for tasks of this loop.
     [[nodiscard]] std::size_t in_flight() const noexcept;
     [[nodiscard]] detail::ring* kernel() noexcept override { return ring_.get(); }
-    void arm(time_point) noexcept override {}
+    void arm(time_point deadline) noexcept override;
     void wake(detail::parker& p) noexcept override;
     void start(work& w) noexcept override;
     void yield(work& w) noexcept override;
+    void interrupted(work& w) noexcept override;
+    void hurry(work& w) noexcept override;
+    [[nodiscard]] bool goes_on(detail::task_run& run) noexcept override;
 
     /// For runtimes: runs until `main` has ended, then cancels and joins all that is left. False when all
     /// tasks fell asleep for ever, which was reported on stderr.
@@ -155,11 +160,21 @@ private:
     bool turn(time_point until);
     void rest() noexcept;
     void call() noexcept; // with the inbox's lock held
-    [[nodiscard]] work* next_ready(unsigned turn) noexcept;
-    [[nodiscard]] bool anything_ready() const noexcept {
+    [[nodiscard]] work* next_ready(unsigned run) noexcept;
+    [[nodiscard]] bool anything_ready() const noexcept { return !urgent_.empty() || anything_usual(); }
+    [[nodiscard]] bool anything_usual() const noexcept {
         return !ready_.empty() || !stack_.empty() || !fresh_.empty() || !old_.empty() || !later_.empty();
     }
     [[nodiscard]] bool run_tasks() noexcept;
+    [[nodiscard]] bool turn_is_over(std::uint32_t operations) noexcept;
+    void look(std::uint32_t operations) noexcept;
+    void lay_out() noexcept;
+    [[nodiscard]] std::uint64_t steps() const noexcept;
+    void set_alarm(bool others_wait) noexcept;
+    void serve_timers() noexcept;
+    void serve_ring(time_point until) noexcept;
+    class urgent_wakes;
+    void woken_to(detail::work_list& list) noexcept;
     [[nodiscard]] bool take_inbox() noexcept;
     [[nodiscard]] bool asleep_for_ever() const noexcept;
     void shut_down(duration limit);
@@ -179,21 +194,35 @@ private:
     [[nodiscard]] bool shares_work() const noexcept {
         return shared_size_.load(std::memory_order_seq_cst) != 0;
     }
+    void ask_for_work() noexcept { attention_.set(detail::attention::look); }
     [[nodiscard]] bool give_shared(event_loop& thief) noexcept;
     [[nodiscard]] bool quiet() const noexcept {
-        return quiet_.load(std::memory_order_seq_cst) && !inbox_full_.load(std::memory_order_seq_cst);
+        return quiet_.load(std::memory_order_seq_cst) && !attention_.has(detail::attention::posted);
     }
     bool share(int most) noexcept;
     void lend(detail::work_list&& given, std::size_t n) noexcept;
     void set_coarse(bool coarse) noexcept;
 
+    detail::work_list urgent_; // woken by a timer, the kernel or another thread: goes first
     detail::work_list ready_;
     detail::work_list fresh_; // tasks that the running task has started
     detail::work_list stack_; // what was fresh: the youngest batch first
     detail::work_list old_;   // what stood there for long: the oldest first
     detail::work_list later_; // tasks that have yielded
-    unsigned turns_with_stack_ = 0;
+    unsigned runs_ = 0;             // of the usual works, to choose among the lists
+    unsigned runs_with_stack_ = 0;  // since stack_ was empty
+    std::uint64_t may_run_until_ = 0; // in ticks: before, nothing ends the turn but its count
+    std::uint64_t ran_ = 0;           // works, all of them
+    unsigned grain_looks_ = 0;        // to take in this turn
+    std::uint32_t budget_kept_ = 0;   // of the running task's, until the next of them
+    unsigned hurries_ = 0;            // that are left to this turn
+    unsigned interruptions_ = 0;      // in a row, of the first of ready_
+    work* interrupted_ = nullptr;
+    bool usual_left_out_ = false;         // in the last turn, which the urgent works filled
+    detail::work_list* woken_ = &ready_; // where those go who are woken on the loop's thread
+    detail::attention attention_;
     std::unique_ptr<detail::ring> ring_;
+    std::unique_ptr<detail::alarm> alarm_;
     std::unique_ptr<detail::waker> waker_;
     std::unique_ptr<detail::beacon> beacon_; // once somebody polls fd(); set under the inbox's lock
     bool entered_ = false;
@@ -203,7 +232,6 @@ private:
 
     detail::lock inbox_lock_; // guards inbox_
     detail::work_list inbox_;
-    std::atomic<bool> inbox_full_{false};
     std::atomic<bool> nudged_{false};   // to look around again
     std::atomic<bool> sleeping_{false}; // the loop is, or is about to be, asleep in the kernel
 

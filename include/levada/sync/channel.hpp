@@ -43,6 +43,7 @@ public:
     /// Puts the value into the place, at once. Fails with `errc::closed` only; the value is untouched then.
     /// A permit is used once. *Threads*: any.
     result<void> send(detail::stored<T>&& value) noexcept {
+        detail::schedule_point();
         if (!state_) detail::fatal("a permit was used twice, or after it was moved from");
         auto* state = std::exchange(state_, nullptr);
         const bool sent = state->send_reserved(value);
@@ -103,12 +104,19 @@ public:
     }
 
     /// The values that are buffered. *Threads*: any; it may have changed when it is looked at.
-    [[nodiscard]] std::size_t size() const noexcept { return state_ ? state_->size() : 0; }
+    [[nodiscard]] std::size_t size() const noexcept {
+        schedule_point();
+        return state_ ? state_->size() : 0;
+    }
     /// 0: rendezvous; the largest `size_t`: unbounded.
     [[nodiscard]] std::size_t capacity() const noexcept { return state_ ? state_->capacity() : 0; }
-    [[nodiscard]] bool closed() const noexcept { return state_ && state_->closed(); }
+    [[nodiscard]] bool closed() const noexcept {
+        schedule_point();
+        return state_ && state_->closed();
+    }
     /// What it was closed with; a code of value 0 while it is open.
     [[nodiscard]] std::error_code reason() const noexcept {
+        schedule_point();
         return state_ ? state_->reason() : std::error_code();
     }
     /// Whether both name the same channel.
@@ -217,11 +225,15 @@ public:
     /// Closes the channel, with a reason for its receivers. Says whether it was this call that closed it.
     /// Waiting senders end with `errc::closed`, their values untouched; receivers get what is buffered, then
     /// the reason. *Threads*: any.
-    bool close(std::error_code why = errc::closed) const noexcept { return state() && state()->close(why); }
+    bool close(std::error_code why = errc::closed) const noexcept {
+        schedule_point();
+        return state() && state()->close(why);
+    }
 
 private:
     channel_state<value>* state() const noexcept { return static_cast<const D&>(*this).shared(); }
     result<void> try_now(value& v) const noexcept {
+        schedule_point();
         if (!state()) return fail(errc::full);
         send_arm<value> s(state(), &v);
         work_list ready;
@@ -272,6 +284,7 @@ public:
     /// Receives if that is possible at once. *Outcomes*: `errc::empty`; closed: the reason. Never suspends.
     /// *Threads*: any.
     [[nodiscard]] result<T> try_recv() const noexcept {
+        schedule_point();
         if (!state()) return fail(errc::empty);
         recv_op<T> r(state());
         work_list ready;

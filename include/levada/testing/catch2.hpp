@@ -2,7 +2,13 @@
 
 // For tests with Catch2 v3: include this instead of <levada/testing.hpp>.
 
+#include <cstdint>
+#include <type_traits>
+
+#include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/reporters/catch_reporter_event_listener.hpp>
+#include <catch2/reporters/catch_reporter_registrars.hpp>
 
 #include <levada/base/frame_pool.hpp>
 #include <levada/core/task.hpp>
@@ -15,12 +21,41 @@ namespace levada::testing {
 inline const leak_guard::handler on_leak_before =
     leak_guard::on_leak([](const std::string& report) { FAIL_CHECK(report); });
 
-/// Runs a test's coroutine under the seeds 1 to `seeds`; afterwards no frame may be left.
+/// Counts the assertions that fail.
+class failure_counter final : public Catch::EventListenerBase {
+public:
+    using Catch::EventListenerBase::EventListenerBase;
+    void assertionEnded(const Catch::AssertionStats& s) override {
+        if (!s.assertionResult.isOk()) ++failures;
+    }
+    static inline std::uint64_t failures = 0;
+};
+
+namespace detail {
+// Some versions of Catch2 want to know where, too.
+template <class R = Catch::ListenerRegistrar<failure_counter>>
+R register_failure_counter() {
+    if constexpr (std::is_constructible_v<R, Catch::StringRef, Catch::SourceLineInfo>)
+        return R("levada::testing::failure_counter", CATCH_INTERNAL_LINEINFO);
+    else return R("levada::testing::failure_counter");
+}
+inline const Catch::ListenerRegistrar<failure_counter> failure_counter_registered =
+    register_failure_counter();
+} // namespace detail
+
+/// Runs a test's coroutine under the seeds 1 to `seeds`, up to the first one under which an assertion fails, which is
+/// told with it. Afterwards no frame may be left.
 template <class F>
 void run_test(std::uint64_t seeds, const F& f) {
     const std::size_t before = frame_pool::live();
-    explore(seeds, f);
-    REQUIRE(frame_pool::live() == before);
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        INFO("seed " << seed << ": virtual_loop(" << seed << ").run(...) repeats it");
+        const std::uint64_t failed = failure_counter::failures;
+        virtual_loop loop(seed);
+        static_cast<void>(loop.run(f));
+        REQUIRE(frame_pool::live() == before);
+        if (failure_counter::failures != failed) break;
+    }
 }
 
 } // namespace levada::testing
@@ -30,7 +65,8 @@ void run_test(std::uint64_t seeds, const F& f) {
     TEST_CASE(__VA_ARGS__) { ::levada::testing::run_test(8, BODY); }                                         \
     static ::levada::task<> BODY()
 
-/// A test case whose body is a coroutine. It runs on a virtual_loop, under 8 seeds:
+/// A test case whose body is a coroutine. It runs on a virtual_loop, under 8 seeds; the first one under which an
+/// assertion fails ends it, and is told with that.
 /// `LEVADA_TEST_CASE("a closed channel is ready") { ... co_await ch.recv(); ... }`
 #define LEVADA_TEST_CASE(...)                                                                                \
     LEVADA_INTERNAL_TEST_CASE(INTERNAL_CATCH_UNIQUE_NAME(levada_test_case_), __VA_ARGS__)
