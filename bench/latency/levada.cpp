@@ -4,6 +4,7 @@
 // waits to its end; `limit`, of 1 ms around a task that computes. BUSY tasks compute STEP microseconds between two
 // operations that are ready at once. Runs for MS milliseconds, and prints count, p50, p99, p99.9 and worst, in us.
 
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -115,7 +116,7 @@ task<> limits(times& late, time_point end, duration step) {
 
 task<> echo(times& late, time_point end, int from) {
     while (now() < end) {
-        auto ready = co_await poll_descriptor(from, poll_events::readable);
+        auto ready = co_await poll_descriptor(from, POLLIN);
         if (!ready) co_return;
         std::chrono::steady_clock::rep t = 0;
         if (::recv(from, &t, sizeof t, MSG_DONTWAIT) != sizeof t) co_return;

@@ -20,7 +20,7 @@ detail::thread_context& detail::this_thread() noexcept {
 // Relaxed where it is asked: a loop's own thread has counted it.
 void detail::reach_schedule_point() noexcept {
     const thread_context& here = this_thread();
-    if (here.on && here.task) here.on->schedule_point();
+    if (here.on && here.task && here.callbacks == 0) here.on->schedule_point();
 }
 
 unsigned detail::thread_number() noexcept {
@@ -41,8 +41,6 @@ time_point executor::now() const noexcept { return std::chrono::steady_clock::no
 executor* executor::current() noexcept { return detail::this_thread().on; }
 
 void executor::wake(detail::parker& p) noexcept { p.home()->post(p); }
-
-bool executor::goes_on(detail::task_run&) noexcept { return false; }
 
 void executor::seed(std::uint64_t s) noexcept {
     // splitmix64 (Steele, Lea, Flood 2014): neighbouring seeds give unlike streams, and never 0.

@@ -10,6 +10,15 @@ lock& running_lock() noexcept {
     return l;
 }
 
+/// Counts the callbacks that this thread is in.
+class counts_callback {
+public:
+    counts_callback() noexcept { ++this_thread().callbacks; }
+    ~counts_callback() { --this_thread().callbacks; }
+    counts_callback(const counts_callback&) = delete;
+    counts_callback& operator=(const counts_callback&) = delete;
+};
+
 } // namespace
 
 void callback_entry::attach(const cancel_token& t) noexcept {
@@ -18,6 +27,7 @@ void callback_entry::attach(const cancel_token& t) noexcept {
     token_ = t;
     if (n->link(*this)) return;
     state_.store(state::done, std::memory_order_relaxed);
+    const counts_callback during;
     call();
 }
 
@@ -56,6 +66,7 @@ bool callback_entry::detach() noexcept {
 }
 
 void callback_entry::run_all(intrusive_list<callback_entry>& queue) noexcept {
+    const counts_callback during;
     running_lock().acquire();
     for (auto* c = queue.front(); c; c = queue.next(*c)) c->queue_ = &queue;
     while (callback_entry* c = queue.pop_front()) {

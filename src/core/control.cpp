@@ -334,7 +334,7 @@ bool control::answer_or_unwind(frame_handle leaf, operation& op) noexcept {
 
 bool control::lets_others_run(frame_handle leaf) noexcept {
     executor& loop = *home();
-    if (loop.goes_on(*on_)) return false;
+    if (loop.goes_on(on_->budget)) return false;
     const bool used_up = on_->budget == 0;
     leaf_ = leaf;
     set_running();

@@ -50,7 +50,7 @@ event_loop& crew::loop(std::size_t i) {
 }
 
 void crew::start() {
-    if (started() || wanted_ == 1) return;
+    if (started() || wanted_ == 1 || stop_.load(std::memory_order_seq_cst)) return;
     sleepers_.reserve(wanted_);
     loops_.reserve(wanted_);
     while (loops_.size() < wanted_) { // may throw, and be tried again

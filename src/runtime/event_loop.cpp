@@ -23,16 +23,18 @@
 #include "waker.hpp"
 
 // Invariants:
-// 1. The queues, the timers and the ring are touched on the loop's thread only; other threads push to
-// `inbox_`,
+// 1. The queues, the timers and the ring are touched on the loop's thread only; other threads push to `inbox_`,
 //    and take from `shared_`.
 // 2. Who pushes to the inbox sets `attention::posted`, then looks at `sleeping_`; the loop sets `sleeping_`, then
 //    looks at `attention::posted`; all four sequentially consistent. So either the loop sees the push before it
 //    sleeps, or the pusher sees that it sleeps, and wakes it. One who wakes it clears `sleeping_`: the rest
 //    of a burst costs no system call. `nudged_` is to `nudge()` as `attention::posted` is to a push.
-// 3. Every ready task has its turn: the youngest of those that were started go first, but every eighth task
-// is
-//    of `ready_`; after 256 tasks all that are left stand in `ready_`, those of `shared_` too.
+// 3. Every ready task has its turn. `urgent_` holds tasks that the clock, the kernel or another thread has woken, and
+//    goes first; but at least every other turn runs the usual ones too, for as long as the urgent ones took. Of the
+//    usual ones the first of `ready_` goes first, each eighth is the youngest of those that were started, and each
+//    256th an old one of these.
+// 4. A turn, and the run of a task in it, ends as soon as somebody calls (`attention`), 200 us after it began at the
+//    earliest. While tasks run and a timer is armed, the kernel has an alarm for it; so a due timer calls as well.
 
 namespace levada {
 
@@ -59,8 +61,8 @@ constexpr std::chrono::microseconds between_looks(1000);
 // How many tasks are looked for among the ready ones in a turn, and how far.
 constexpr unsigned hurries_a_turn = 16;
 constexpr unsigned most_looked_through = 1024;
-// A task that is interrupted so often in a row has had its turn.
-constexpr unsigned most_interruptions = 4;
+// Of so many tasks that are interrupted one goes to the end of the queue.
+constexpr unsigned turn_of_others = 4;
 // A kernel timeout costs some 5 us.
 constexpr std::chrono::microseconds between_alarms(500);
 // At most so many tasks are shared, or taken, at once.
@@ -228,19 +230,23 @@ inline bool event_loop::turn_is_over(std::uint32_t operations) noexcept {
     if (!context()->calls.wanted() && grain_looks_ == 0) [[likely]]
         return false;
     look(operations);
-    return (context()->calls.wanted() || !urgent_.empty()) && detail::ticks() >= may_run_until_;
+    return context()->calls.wanted() && detail::ticks() >= may_run_until_;
 }
 
 void event_loop::look(std::uint32_t operations) noexcept {
+    // First: a loop that gets idle after our look at it asks again.
+    const bool asked = attention_.has(attention::look, std::memory_order_relaxed);
+    if (asked) attention_.clear(attention::look);
     const bool waits = anything_ready();
-    if (waits && crew_ && crew_->shares()) {
+    if (waits && judges()) {
         if (grain_->look(steps() + operations)) set_coarse(true);
         lay_out();
-        if (grain_looks_ != 0 && --grain_looks_ != 0) return; // and again after the next operation or run
+        if (grain_looks_ != 0 && --grain_looks_ != 0) {
+            attention_.set(attention::look); // and again after the next operation or run
+            return;
+        }
     }
-    if (!attention_.has(attention::look, std::memory_order_relaxed)) return;
-    if (urgent_.empty()) attention_.clear(attention::look);
-    set_alarm(waits);
+    if (asked) set_alarm(waits);
 }
 
 // A task may compute for as long as it likes: what waits meanwhile has to be in others' reach before.
@@ -256,17 +262,17 @@ std::uint64_t event_loop::steps() const noexcept { return ran_ + context()->oper
 bool event_loop::run_tasks() noexcept {
     if (!anything_ready()) return false;
     lays_out_ = true;
+    if (attention_.has(attention::urgent, std::memory_order_relaxed)) attention_.clear(attention::urgent);
     const std::uint64_t began = detail::ticks();
     may_run_until_ = began + least_turn;
     grain_looks_ = 0;
-    const bool shares = crew_ && crew_->shares();
-    if (shares && coarse_) {
+    if (judges()) {
         grain_->begin_turn(steps());
-    } else if (shares && alarm_->at() == time_point::max()) {
-        // Its first operations tell how coarse the work is, and then the alarm calls for a look.
-        grain_->begin_turn(steps());
-        grain_looks_ = looks_a_turn;
-        attention_.set(attention::look);
+        if (!coarse_ && alarm_->at() == time_point::max()) {
+            // Its first operations tell how coarse the work is, and then the alarm calls for a look.
+            grain_looks_ = looks_a_turn;
+            attention_.set(attention::look);
+        }
     }
     // The alarm is set once a first work has run: as a rule it is the only one, and then the loop sleeps until that
     // time.
@@ -289,9 +295,11 @@ bool event_loop::run_tasks() noexcept {
             work* const w = urgent_.pop();
             if (!w) break;
             run(*w);
+            // And the first of what they start.
+            if (work* const first = fresh_.pop()) urgent_.push(*first);
             over = turn_is_over(0);
         }
-        if (!urgent_.empty()) attention_.set(attention::look);
+        if (!urgent_.empty()) attention_.set(attention::urgent);
     }
     // The usual ones have a turn at least every other time, and then as long a one as the urgent ones had.
     usual_left_out_ = over && !usual_left_out_;
@@ -308,27 +316,30 @@ bool event_loop::run_tasks() noexcept {
         }
         runs_ = at;
     }
-    if (shares && grain_->coarse() && grain_->end_turn(steps())) set_coarse(false);
+    if (judges() && grain_->coarse() && grain_->end_turn(steps())) set_coarse(false);
     if (!later_.empty()) ready_.append(std::move(later_));
     return true;
 }
 
-bool event_loop::goes_on(detail::task_run& run) noexcept {
-    if (run.budget == 0 && budget_kept_ != 0) {
+bool event_loop::goes_on(std::uint32_t& budget) noexcept {
+    if (budget == 0 && budget_kept_ != 0) {
         context()->operations += budget_kept_;
-        run.budget = std::exchange(budget_kept_, 0);
-        look(detail::full_budget - run.budget);
+        budget = std::exchange(budget_kept_, 0);
+        look(detail::full_budget - budget);
         set_alarm(true); // others may be ready before it is done
     }
-    if (run.budget == 0 || turn_is_over(detail::full_budget - run.budget)) return false;
-    if (grain_looks_ != 0 && run.budget > operations_unseen) {
+    if (budget == 0 || turn_is_over(detail::full_budget - budget)) return false;
+    if (grain_looks_ != 0 && budget > operations_unseen) {
         // Nobody waited yet.
-        budget_kept_ = run.budget - operations_unseen;
+        budget_kept_ = budget - operations_unseen;
         context()->operations -= budget_kept_;
-        run.budget = operations_unseen;
+        budget = operations_unseen;
     }
     return true;
 }
+
+// Whether it matters how coarse the work is: where other loops could take it.
+bool event_loop::judges() const noexcept { return crew_ && crew_->shares() && !late_; }
 
 void event_loop::arm(time_point deadline) noexcept {
     if (deadline < alarm_->at()) attention_.set(attention::look);
@@ -337,9 +348,9 @@ void event_loop::arm(time_point deadline) noexcept {
 // A loop that runs tasks hears of a due timer by the kernel, and while others wait of the time for a look. At most
 // every `between_alarms`.
 void event_loop::set_alarm(bool others_wait) noexcept {
-    if (ring_->is_guest()) return;
+    if (ring_->is_guest() || late_) return;
     time_point next = executor::next_deadline();
-    const bool watches = others_wait && crew_ && crew_->shares() && !coarse_;
+    const bool watches = others_wait && judges() && !coarse_;
     if (next >= alarm_->at() && !watches) return;
     const time_point here = now();
     next = std::max(next, here + between_alarms);
@@ -361,29 +372,34 @@ void event_loop::set_coarse(bool coarse) noexcept {
             return;
         }
     }
-    coarse_ = true;
+    coarse_ = crew_->started();
 }
 
 // Lays half of what is ready, of the first `most`, where those find it who have nothing to do. False if none
 // of it may move.
 bool event_loop::share(int most) noexcept {
-    detail::work_list given, kept;
+    detail::work_list given, kept, kept_urgent;
     std::size_t n = 0;
     for (int i = 0; i < most; ++i) {
         work* w = ready_.pop();
         if (!w) w = old_.pop();
         if (!w) w = stack_.pop();
+        if (!w) w = fresh_.pop();
         if (!w) w = later_.pop();
+        work* const urgent = w ? nullptr : urgent_.pop();
+        if (urgent) w = urgent;
         if (!w) break;
         if (i % 2 == 0 && w->move_to(*this)) {
             given.push(*w);
             ++n;
         } else {
-            kept.push(*w);
+            (urgent ? kept_urgent : kept).push(*w);
         }
     }
     kept.append(std::move(ready_));
     ready_ = kept;
+    kept_urgent.append(std::move(urgent_));
+    urgent_ = kept_urgent;
     if (n != 0) lend(std::move(given), n);
     return n != 0;
 }
@@ -436,12 +452,11 @@ void event_loop::start(work& w) noexcept {
 }
 void event_loop::yield(work& w) noexcept { later_.push(w); }
 
-// It goes on as the first of the usual ones, but not again and again: its budget is a new one each time.
+// It goes on as the first of the usual ones; but not each time, since its budget is a new one then, and the others
+// have to come to their turn.
 void event_loop::interrupted(work& w) noexcept {
-    interruptions_ = interrupted_ == &w ? interruptions_ + 1 : 0;
-    interrupted_ = &w;
-    if (interruptions_ < most_interruptions) ready_.push_front(w);
-    else interrupted_ = nullptr, later_.push(w);
+    if (++interruptions_ % turn_of_others != 0) ready_.push_front(w);
+    else later_.push(w);
 }
 
 event_loop* event_loop::current() noexcept { return dynamic_cast<event_loop*>(executor::current()); }
@@ -545,8 +560,10 @@ void event_loop::end_all() {
 bool event_loop::run_late() noexcept {
     const detail::enter_executor entered(*this);
     coarse_ = false;
+    late_ = true; // the ring is not this thread's
     bool did = false;
-    while (take_inbox() || anything_ready()) did = run_tasks() || did;
+    while (give_shared(*this) || take_inbox() || anything_ready()) did = run_tasks() || did;
+    late_ = false;
     return did;
 }
 

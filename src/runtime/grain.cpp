@@ -19,12 +19,15 @@ constexpr std::uint64_t enough_ns = 100'000; // to be sure
 // Steps of this length pay at once: a thread is there in less than some ten of them.
 constexpr std::uint64_t long_ns = 5'000;
 constexpr std::uint64_t enough_long_ns = 25'000;
+// Some, as the first one may be long because all is new; but not where one is longer than that.
+constexpr std::uint64_t enough_long_steps = 3;
+constexpr std::uint64_t very_long_ns = 500'000;
 // A shorter stretch says nothing.
 constexpr std::uint64_t least_stretch_ns = 5'000;
 // The processor time is read at most so often where nothing is suspected: it takes a system call.
 constexpr std::uint64_t between_readings_ns = 1'000'000;
-// A turn of so many fine steps says that the coarse ones were a phase.
-constexpr std::uint64_t fine_steps = 64;
+// So many fine steps in a row say that the coarse ones were a phase.
+constexpr std::uint64_t enough_fine_steps = 64;
 
 } // namespace
 
@@ -66,17 +69,20 @@ bool grain::look(std::uint64_t steps) noexcept {
     begin_stretch(now, steps);
     const std::uint64_t step = spent_ / steps_spent_;
     long_steps_ = step >= long_ns;
-    coarse_ = step >= coarse_ns && spent_ >= (long_steps_ ? enough_long_ns : enough_ns);
-    if (coarse_) spent_ = steps_spent_ = 0;
+    const bool long_enough =
+        spent_ >= enough_long_ns && (steps_spent_ >= enough_long_steps || spent_ >= very_long_ns);
+    coarse_ = step >= coarse_ns && (long_steps_ ? long_enough : spent_ >= enough_ns);
+    if (coarse_) spent_ = steps_spent_ = fine_steps_ = 0;
     return coarse_;
 }
 
 bool grain::end_turn(std::uint64_t steps) noexcept {
     if (!coarse_) return look(steps);
     const std::uint64_t n = steps - steps_before_;
-    if (n < fine_steps || (ns_of(CLOCK_MONOTONIC) - began_) / n >= coarse_ns) return false;
-    coarse_ = false;
-    return true;
+    const bool fine = n != 0 && (ns_of(CLOCK_MONOTONIC) - began_) / n < coarse_ns;
+    fine_steps_ = fine ? fine_steps_ + n : 0;
+    coarse_ = fine_steps_ < enough_fine_steps;
+    return !coarse_;
 }
 
 } // namespace levada::detail

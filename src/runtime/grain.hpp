@@ -38,6 +38,7 @@ private:
     // Of the stretches that may be coarse, but were too short to tell.
     std::uint64_t spent_ = 0;
     std::uint64_t steps_spent_ = 0;
+    std::uint64_t fine_steps_ = 0; // in a row, while coarse
 };
 
 } // namespace levada::detail

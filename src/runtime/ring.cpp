@@ -153,6 +153,7 @@ io_uring_sqe* ring::entry() noexcept {
     if (io_uring_sqe* sqe = io_uring_get_sqe(ring_)) return sqe;
     while (io_uring_submit(ring_) == -EINTR) {
     }
+    tell_queued(); // some may have completed at once
     if ((ring_->flags & IORING_SETUP_SQPOLL) != 0) io_uring_sqring_wait(ring_); // its thread takes them
     return io_uring_get_sqe(ring_);
 }
@@ -182,6 +183,11 @@ void ring::submit(ring_entry& op) noexcept {
         op.waits_ = true;
         waiting_.push_back(op);
     }
+    tell_queued();
+}
+
+void ring::tell_queued() noexcept {
+    if (calls_ && !calls_->has(attention::queued, std::memory_order_relaxed)) calls_->set(attention::queued);
 }
 
 void ring::cancel(ring_entry& op) noexcept {
@@ -198,6 +204,7 @@ void ring::cancel(ring_entry& op) noexcept {
         op.waits_ = true;
         waiting_.push_back(op);
     }
+    tell_queued();
 }
 
 void ring::flush() noexcept {
@@ -207,14 +214,18 @@ void ring::flush() noexcept {
     // Out of memory, or the completion queue is full: the next poll tries again.
     if (r < 0 && r != -EAGAIN && r != -EBUSY)
         fatal("io_uring_enter failed: " + std::system_category().message(-r));
+    // What completed at once raises no flag of the kernel's.
+    if (calls_ && waiting_.empty() && io_uring_sq_ready(ring_) == 0 && io_uring_cq_ready(ring_) == 0)
+        calls_->clear(attention::queued);
 }
 
 void ring::call(attention& calls) noexcept {
+    calls_ = &calls;
     if (is_guest()) {
         // Its owner made the ring and takes the completions: what it tells is not known, so it always calls.
         static constexpr unsigned something = 1;
         calls.watch(&something, 0);
-    } else if ((ring_->flags & IORING_SETUP_TASKRUN_FLAG) != 0) {
+    } else if ((ring_->flags & IORING_SETUP_DEFER_TASKRUN) != 0) {
         calls.watch(ring_->sq.kflags, 0); // IORING_SQ_TASKRUN, or that completions found no room
     } else {
         calls.watch(ring_->cq.ktail, *ring_->cq.khead);
@@ -222,7 +233,9 @@ void ring::call(attention& calls) noexcept {
 }
 
 void ring::seen(attention& calls) const noexcept {
-    if (!is_guest() && (ring_->flags & IORING_SETUP_TASKRUN_FLAG) == 0) calls.set_quiet(*ring_->cq.khead);
+    if (calls.has(attention::queued, std::memory_order_relaxed) && waiting_.empty() && io_uring_sq_ready(ring_) == 0)
+        calls.clear(attention::queued);
+    if (!is_guest() && (ring_->flags & IORING_SETUP_DEFER_TASKRUN) == 0) calls.set_quiet(*ring_->cq.khead);
 }
 
 bool ring::has_news() const noexcept {

@@ -85,6 +85,7 @@ public:
 private:
     friend class multishot;
     friend class awaited;
+    void tell_queued() noexcept;
     [[nodiscard]] io_uring_sqe* entry() noexcept;
     [[nodiscard]] bool put(ring_entry& op) noexcept;
     [[nodiscard]] bool put_cancel(ring_entry& op) noexcept;
@@ -102,6 +103,7 @@ private:
 
     io_uring own_{};
     io_uring* const ring_;
+    attention* calls_ = nullptr; // to be told of entries for the kernel
     bool ending_ = false;
     const std::uint64_t tag_ = 0; // the top bits of our user_data, in somebody else's ring
     bool disabled_ = false;

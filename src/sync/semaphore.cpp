@@ -67,7 +67,10 @@ semaphore_permit semaphore::acquire_blocking(std::size_t k) noexcept {
     return detail::block_on(op);
 }
 
-void semaphore::release(std::size_t k) noexcept { settle(0, k); }
+void semaphore::release(std::size_t k) noexcept {
+    detail::schedule_point();
+    settle(0, k);
+}
 
 std::size_t semaphore::available() const noexcept {
     detail::schedule_point();

@@ -39,7 +39,7 @@ public:
 private:
     static void body(unsigned high, unsigned low) noexcept;
     void loop() noexcept;
-    static void change(fiber_state& from, fiber_state& to, bool for_good = false) noexcept;
+    [[gnu::noinline]] static void change(fiber_state& from, fiber_state& to, bool for_good = false) noexcept;
 
     void* stack_;
     fiber_state inside_;

@@ -38,6 +38,7 @@ virtual_loop::virtual_loop(std::uint64_t seed, interleave where)
       where_(where),
       odds_(static_cast<std::uint32_t>(2 + seed % 3)) { // many switches find other faults than few
     executor::seed(seed);
+    if (where == interleave::everywhere) idle_.reserve(most_fibers + 1);
 }
 
 virtual_loop::~virtual_loop() {
@@ -75,11 +76,19 @@ void virtual_loop::run(work& w) {
         else what.run();
     };
     if (where_ == interleave::parked) return run_here(&w);
-    if (idle_.empty()) idle_.push_back(std::make_unique<detail::fiber>());
-    detail::fiber* const f = idle_.back().release();
-    idle_.pop_back();
+    std::unique_ptr<detail::fiber> f;
+    if (idle_.empty()) {
+        try {
+            f = std::make_unique<detail::fiber>();
+        } catch (const std::bad_alloc&) {
+            return run_here(&w); // it is left only where it parks
+        }
+    } else {
+        f = std::move(idle_.back());
+        idle_.pop_back();
+    }
     f->begin(run_here, &w);
-    go_on(*f);
+    go_on(*f.release());
 }
 
 void virtual_loop::go_on(detail::fiber& f) {
@@ -87,7 +96,7 @@ void virtual_loop::go_on(detail::fiber& f) {
     const bool done = f.enter();
     running_ = nullptr;
     detail::this_thread().task = nullptr;
-    if (done) idle_.emplace_back(&f); // there was room for it before
+    if (done) idle_.emplace_back(&f); // there is room
 }
 
 void virtual_loop::schedule_point() noexcept {

@@ -14,7 +14,10 @@ namespace levada::detail {
 class attention {
 public:
     static constexpr std::uint32_t posted = 1; // something is in the inbox; any thread
-    static constexpr std::uint32_t look = 2;   // the loop wants to be asked; its own thread
+    // By the loop's own thread:
+    static constexpr std::uint32_t look = 2;   // it wants to be asked, once
+    static constexpr std::uint32_t queued = 4; // the ring holds entries that the kernel has not got
+    static constexpr std::uint32_t urgent = 8; // tasks are ready that go before the usual ones
 
     void set(std::uint32_t flag) noexcept { flags_.fetch_or(flag, std::memory_order_seq_cst); }
     void clear(std::uint32_t flag) noexcept { flags_.fetch_and(~flag, std::memory_order_seq_cst); }

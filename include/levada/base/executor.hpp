@@ -21,7 +21,6 @@ class cancel_node;
 class parker;
 class ring;
 struct layout;
-struct task_run;
 } // namespace detail
 
 /// A thing to run once on an executor: a ready task, a posted function.
@@ -97,6 +96,7 @@ struct thread_context {
     control* task = nullptr;
     std::uint64_t operations = 0; // that tasks have done on this thread: tells loops how fine their work is
     std::uint32_t clock = 0;      // the loop's, in ms, as of its last turn
+    std::uint32_t callbacks = 0;  // that run: no schedule points, as those who drop one wait for its end
     attention::view calls{no_attention};
 };
 
@@ -150,7 +150,7 @@ public:
     virtual void hurry(work&) noexcept {}
     /// Asked by a running task after an operation that completed at once: when its budget is used up, and
     /// whenever the loop wants attention. True when the run goes on: then there is budget.
-    [[nodiscard]] virtual bool goes_on(detail::task_run& run) noexcept;
+    [[nodiscard]] virtual bool goes_on(std::uint32_t& budget) noexcept { return budget != 0; }
     /// The nearest timer is now `deadline`. Called on the loop's thread.
     virtual void arm(time_point deadline) noexcept = 0;
     /// A task that runs here is about to do something that others can see: a loop for tests may let others run
@@ -238,7 +238,7 @@ namespace detail {
 class [[nodiscard]] enter_executor {
 public:
     explicit enter_executor(executor& on) noexcept : on_(on), saved_(this_thread()) {
-        this_thread() = {&on, nullptr, 0, coarse_ms(on.now()), attention::view(on.calls())};
+        this_thread() = {&on, nullptr, 0, coarse_ms(on.now()), 0, attention::view(on.calls())};
         on.context_ = &this_thread();
     }
     ~enter_executor() {

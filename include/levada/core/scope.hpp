@@ -66,7 +66,8 @@ private:
         this->node().cancel(make_error_code(errc::timed_out));
         // One that is ready unwinds as soon as one that waits. Here it can neither run nor end meanwhile: its loop, to
         // which it is tied, is in `run_timers`.
-        if (task.state() == park_state::running) on_->hurry(task);
+        const park_state is = task.state();
+        if (is == park_state::running || is == park_state::claimed) on_->hurry(task);
     }
     void disarm() noexcept {
         if (armed()) on_->remove_timer(*this);

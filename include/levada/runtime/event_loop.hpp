@@ -123,7 +123,7 @@ public:
     void yield(work& w) noexcept override;
     void interrupted(work& w) noexcept override;
     void hurry(work& w) noexcept override;
-    [[nodiscard]] bool goes_on(detail::task_run& run) noexcept override;
+    [[nodiscard]] bool goes_on(std::uint32_t& budget) noexcept override;
 
     /// For runtimes: runs until `main` has ended, then cancels and joins all that is left. False when all
     /// tasks fell asleep for ever, which was reported on stderr.
@@ -169,6 +169,7 @@ private:
     [[nodiscard]] bool turn_is_over(std::uint32_t operations) noexcept;
     void look(std::uint32_t operations) noexcept;
     void lay_out() noexcept;
+    [[nodiscard]] bool judges() const noexcept;
     [[nodiscard]] std::uint64_t steps() const noexcept;
     void set_alarm(bool others_wait) noexcept;
     void serve_timers() noexcept;
@@ -216,8 +217,8 @@ private:
     unsigned grain_looks_ = 0;        // to take in this turn
     std::uint32_t budget_kept_ = 0;   // of the running task's, until the next of them
     unsigned hurries_ = 0;            // that are left to this turn
-    unsigned interruptions_ = 0;      // in a row, of the first of ready_
-    work* interrupted_ = nullptr;
+    unsigned interruptions_ = 0;
+    bool late_ = false; // in run_late
     bool usual_left_out_ = false;         // in the last turn, which the urgent works filled
     detail::work_list* woken_ = &ready_; // where those go who are woken on the loop's thread
     detail::attention attention_;
