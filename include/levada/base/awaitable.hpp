@@ -1,6 +1,9 @@
 #pragma once
 
+#include <concepts>
 #include <coroutine>
+#include <type_traits>
+#include <utility>
 
 #include <levada/base/park.hpp>
 
@@ -8,6 +11,20 @@ namespace levada::detail {
 
 /// What every operation of levada derives from, so that tasks know it for one.
 struct awaitable_tag {};
+template <class A>
+concept operation_type = std::derived_from<std::remove_cvref_t<A>, awaitable_tag>;
+
+template <class A>
+concept has_member_await = requires(A&& a) { std::forward<A>(a).operator co_await(); };
+template <class A>
+concept has_free_await = requires(A&& a) { operator co_await(std::forward<A>(a)); };
+template <class A>
+concept awaiter_itself = requires(std::remove_reference_t<A>& a) {
+    { a.await_ready() } -> std::convertible_to<bool>;
+    a.await_resume();
+};
+template <class A>
+concept foreign_awaitable = has_member_await<A> || has_free_await<A> || awaiter_itself<A>;
 
 /// Makes an arm awaitable on its own. `D` has `take()`, which gives the outcome once the arm has committed.
 template <class D, class Base = arm>

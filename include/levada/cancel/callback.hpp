@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <levada/base/awaitable.hpp>
 #include <levada/cancel/token.hpp>
 
 namespace levada {
@@ -55,6 +56,8 @@ public:
     template <class G>
         requires std::constructible_from<F, G>
     cancel_callback(const cancel_token& token, G&& f) : f_(std::forward<G>(f)) {
+        static_assert(!detail::operation_type<std::invoke_result_t<F>>,
+                      "a callback is called and not awaited, so it cannot return an operation");
         attach(token);
     }
     ~cancel_callback() { detach(); }

@@ -67,7 +67,10 @@ task<> run_branch(B& branch, branch_outcome<branch_value<B>>& out) {
 
 template <class B>
 consteval void check_branch() {
-    if constexpr (!is_task<std::remove_cvref_t<B>>) check_natural<B>();
+    if constexpr (!is_task<std::remove_cvref_t<B>>) {
+        check_natural<B>();
+        check_returned<std::invoke_result_t<std::decay_t<B>&>>();
+    }
 }
 
 template <class T>

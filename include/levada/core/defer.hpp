@@ -1,7 +1,10 @@
 #pragma once
 
 #include <concepts>
+#include <type_traits>
 #include <utility>
+
+#include <levada/core/natural.hpp>
 
 namespace levada {
 
@@ -10,7 +13,7 @@ namespace levada {
 template <std::invocable F>
 class [[nodiscard]] defer {
 public:
-    explicit defer(F f) : f_(std::move(f)) {}
+    explicit defer(F f) : f_(std::move(f)) { detail::check_dropped<std::invoke_result_t<F>>(); }
     ~defer() noexcept { static_cast<void>(f_()); }
     defer(const defer&) = delete;
     defer& operator=(const defer&) = delete;

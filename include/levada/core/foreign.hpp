@@ -34,18 +34,6 @@
 namespace levada {
 namespace detail {
 
-template <class A>
-concept has_member_await = requires(A&& a) { std::forward<A>(a).operator co_await(); };
-template <class A>
-concept has_free_await = requires(A&& a) { operator co_await(std::forward<A>(a)); };
-template <class A>
-concept awaiter_itself = requires(std::remove_reference_t<A>& a) {
-    { a.await_ready() } -> std::convertible_to<bool>;
-    a.await_resume();
-};
-template <class A>
-concept foreign_awaitable = has_member_await<A> || has_free_await<A> || awaiter_itself<A>;
-
 /// As `co_await` finds it.
 template <class A>
 decltype(auto) awaiter_of(A&& a) {

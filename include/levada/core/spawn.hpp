@@ -10,6 +10,7 @@
 
 #include <levada/base/frame_pool.hpp>
 #include <levada/core/join_handle.hpp>
+#include <levada/core/natural.hpp>
 #include <levada/core/task.hpp>
 
 namespace levada {
@@ -37,9 +38,12 @@ consteval void check_startable() {
         !is_task<std::remove_cvref_t<F>>,
         "pass the function and its arguments, not a task: go(f, x), not go(f(x)). They are then kept "
         "for as long as the task runs");
-    if constexpr (!is_task<std::remove_cvref_t<F>>)
+    if constexpr (!is_task<std::remove_cvref_t<F>>) {
         static_assert(startable<F, A...>, "the callable cannot be called with these arguments (they are "
                                           "decay-copied, as by std::thread: use std::ref to refer)");
+        if constexpr (startable<F, A...>)
+            check_returned<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>();
+    }
 }
 
 /// A control block that holds what the task was started with. `End` says whom its end concerns.

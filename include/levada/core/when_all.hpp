@@ -76,6 +76,7 @@ template <class... B>
 /// The same for a run-time number of like branches; gives a vector.
 template <class B>
 [[nodiscard]] auto when_all(std::vector<B> branches) {
+    detail::check_branch<B&>();
     return detail::when_all_in<B>(std::move(branches));
 }
 

@@ -153,6 +153,7 @@ template <class... B>
 /// The same for a run-time number of like branches; gives an `any_results`.
 template <class B>
 [[nodiscard]] auto when_any(std::vector<B> branches) {
+    detail::check_branch<B&>();
     return detail::when_any_in<B>(std::move(branches));
 }
 

@@ -68,6 +68,7 @@ template <class F>
 [[nodiscard]] auto with_group(F&& body, const std::source_location& where = std::source_location::current()) {
     detail::check_natural<F>();
     static_assert(std::invocable<std::decay_t<F>&, task_group&>, "the body takes a task_group&");
+    detail::check_returned<std::invoke_result_t<std::decay_t<F>&, task_group&>>();
     using T = typename detail::task_value<std::invoke_result_t<std::decay_t<F>&, task_group&>>::type;
     return detail::with_group_op<std::decay_t<F>, T>(std::forward<F>(body), where);
 }

@@ -63,6 +63,7 @@ template <class I, class F>
 [[nodiscard]] auto fan_out(std::vector<I> items, F&& f, std::size_t limit = 0) {
     detail::check_natural<F>();
     static_assert(std::invocable<std::decay_t<F>&, I>, "the function takes an item");
+    detail::check_returned<std::invoke_result_t<std::decay_t<F>&, I>>();
     using T = typename detail::task_value<std::invoke_result_t<std::decay_t<F>&, I>>::type;
     if constexpr (std::is_void_v<T>)
         return detail::fan_out_void<I, std::decay_t<F>>(std::move(items), std::forward<F>(f), limit);

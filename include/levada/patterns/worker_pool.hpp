@@ -55,6 +55,7 @@ template <class Jobs, class Results, class F>
     using J = typename Jobs::value_type;
     using R = typename Results::value_type;
     static_assert(std::invocable<std::decay_t<F>&, J>, "the workers' function takes a job");
+    detail::check_returned<std::invoke_result_t<std::decay_t<F>&, J>>();
     return detail::run_pool<J, R, std::decay_t<F>>(n, jobs, results, std::forward<F>(f));
 }
 

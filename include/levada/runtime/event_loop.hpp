@@ -89,6 +89,7 @@ public:
     template <class F>
         requires(std::invocable<F&> && !std::derived_from<std::remove_cvref_t<F>, work>)
     void post(F f) {
+        detail::check_dropped<std::invoke_result_t<F&>>();
         auto w = std::make_unique<posted<F>>(std::move(f));
         post(static_cast<work&>(*w.release()));
     }
