@@ -41,6 +41,7 @@ void cancel_node::deliver(after_unlock& todo) noexcept {
 }
 
 bool cancel_node::cancel(std::error_code why) noexcept {
+    if (!why) why = make_error_code(errc::cancelled); // a code of value 0 is "not cancelled"
     after_unlock todo;
     lock_.acquire();
     if (!mark(why)) {

@@ -9,7 +9,7 @@ cancel_source::cancel_source(time_point deadline, const cancel_token& parent, st
     node_->own();
     const time_point inherited = parent.deadline();
     node_->deadline = std::min(deadline, inherited);
-    node_->late = deadline <= inherited ? late : make_error_code(errc::timed_out);
+    node_->late = deadline <= inherited && late ? late : make_error_code(errc::timed_out);
     // Off a loop the parent's timer may not run yet either.
     node_->own_timer = deadline < inherited || !executor::current();
     if (parent.node()) parent.node()->adopt(*node_);

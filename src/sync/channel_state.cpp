@@ -135,6 +135,7 @@ bool channel_base::close(std::error_code why) noexcept {
     {
         lock_guard guard(lock_);
         if (closed_.load(std::memory_order_relaxed)) return false;
+        if (!why) why = make_error_code(errc::closed); // a code of value 0 is "open"
         reason_value_ = why.value();
         reason_category_ = &why.category();
         closed_.store(true, std::memory_order_release);

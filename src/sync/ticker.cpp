@@ -1,6 +1,7 @@
 #include <levada/sync/ticker.hpp>
 
-#include <tuple>
+#include <cstdint>
+#include <memory>
 
 #include <levada/base/fatal.hpp>
 #include <levada/core/spawn.hpp>
@@ -10,23 +11,94 @@
 namespace levada {
 namespace {
 
-task<> tick(channel<time_point> out, duration every) {
+class ticker_state;
+
+/// Between the ticker's task and its channel: the task does not keep the channel, which takes itself out, and
+/// cancels the task, when nobody else keeps it either. The lock guards `channel`, and what the task does to
+/// it.
+struct ticker_link {
+    detail::lock guard;
+    ticker_state* channel = nullptr;
+};
+
+class ticker_state final : public detail::channel_state<time_point> {
+public:
+    ticker_state(std::shared_ptr<ticker_link> link, detail::await_site made_at)
+        : channel_state(1, made_at), link_(std::move(link)) {
+        link_->channel = this;
+    }
+    /// The task that ticks.
+    void belongs_to(detail::control& ticking) noexcept {
+        ticking.ref();
+        ticking_ = &ticking;
+    }
+    enum class state : std::uint8_t { open, closed, gone };
+    /// A tick, unless one is there already. `gone`: it went to the last receive, and nobody has the channel
+    /// any more: then it is to be destroyed.
+    state put(time_point t, detail::work_list& ready) noexcept {
+        const detail::lock_guard guard(mutex());
+        detail::send_arm<time_point> tick(this, &t);
+        (void)send_now(tick, ready);
+        if (orphan_ && !anything_linked()) return state::gone;
+        return tick.status == detail::channel_status::closed ? state::closed : state::open;
+    }
+    void destroy() noexcept override {
+        {
+            const detail::lock_guard guard(link_->guard);
+            link_->channel = nullptr;
+        }
+        if (ticking_) {
+            ticking_->cancel(make_error_code(errc::cancelled));
+            ticking_->unref();
+        }
+        delete this;
+    }
+
+private:
+    ~ticker_state() override = default;
+
+    std::shared_ptr<ticker_link> link_;
+    detail::control* ticking_ = nullptr;
+};
+
+bool put(ticker_link& to, time_point t) noexcept {
+    detail::work_list ready;
+    ticker_state* channel;
+    auto found = ticker_state::state::closed;
+    {
+        const detail::lock_guard guard(to.guard);
+        channel = to.channel;
+        if (channel) found = channel->put(t, ready);
+    }
+    detail::post_all(ready);
+    if (found == ticker_state::state::gone) channel->destroy();
+    return found == ticker_state::state::open;
+}
+
+task<> tick(std::shared_ptr<ticker_link> to, duration every) {
     time_point next = now();
-    while (!out.is_last_handle()) {
+    for (bool open = true; open;) {
         next = detail::saturating_add(next, every);
         co_await sleep_until(next);
         const time_point t = now();
-        std::ignore = out.try_send(t);
+        open = put(*to, t);
         if (next + every < t) next += (t - next) / every * every; // late by whole ticks: they are missed
     }
 }
 
 } // namespace
 
-recv_channel<time_point> detail::start_ticker(duration every) {
+recv_channel<time_point> detail::start_ticker(duration every, const std::source_location& where) {
     if (every <= duration::zero()) fatal("ticker needs a duration of more than 0");
-    channel<time_point> out(1);
-    go(tick, out, every);
+    executor& home = current_executor("ticker");
+    // All that it needs is taken here, and a failure is the caller's.
+    auto link = std::make_shared<ticker_link>();
+    auto* const state = new ticker_state(link, await_site(where));
+    channel<time_point> out(*state);
+    auto call = [frame = tick(std::move(link), every)]() mutable { return std::move(frame); };
+    control& ticking = make_control(home, where, joined_end(), std::move(call));
+    state->belongs_to(ticking);
+    ticking.launch(home.local_root());
     return out;
 }
 

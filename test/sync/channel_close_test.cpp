@@ -3,6 +3,7 @@
 #include <levada/core/scope.hpp>
 #include <levada/core/spawn.hpp>
 #include <levada/sync/channel.hpp>
+#include <levada/sync/ends.hpp>
 #include <levada/sync/select.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
@@ -348,4 +349,18 @@ TEST_TASK("a parked operation that is cancelled may be the last to hold its chan
     auto r = co_await h.join();
     CHECK(r.error() == errc::cancelled);
     CHECK(v);
+}
+
+TEST_TASK("a close with a code of value 0 is a close with closed") {
+    channel<int> ch;
+    CHECK(ch.close(std::error_code()));
+    CHECK(ch.closed());
+    CHECK(ch.reason() == errc::closed);
+    const auto got = co_await ch.recv();
+    CHECK(got.error() == errc::closed);
+
+    auto [tx, rx] = make_ends<int>(1);
+    CHECK(tx.close(std::error_code(0, std::system_category())));
+    const auto end = co_await rx.recv();
+    CHECK(end.error() == errc::closed);
 }

@@ -3,6 +3,7 @@
 #include <levada/base/clock.hpp>
 #include <levada/core/spawn.hpp>
 #include <levada/core/this_task.hpp>
+#include <levada/sync/ticker.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
 
@@ -10,7 +11,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <limits>
+#include <optional>
 #include <ratio>
 #include <utility>
 #include <vector>
@@ -157,4 +160,30 @@ LEVADA_TEST_CASE("a sleep that is over returns although a cancel came in the sam
     auto r = co_await h.join();
     CHECK(r.has_value() == woke);
     CHECK(woke); // both timers fired before either task ran
+}
+
+TEST_TASK_ALONE("a ticker that is dropped is gone at once, and not at its next tick") {
+    const std::size_t before = frame_pool::live();
+    for (int i = 0; i < 1000; ++i) {
+        auto t = ticker(1h);
+        co_await this_task::yield();
+    }
+    for (int i = 0; i < 100 && frame_pool::live() != before; ++i) co_await this_task::yield();
+    CHECK(frame_pool::live() == before);
+    CHECK(executor::current()->next_deadline() == time_point::max());
+}
+
+LEVADA_TEST_CASE("a ticker whose handle goes while a receive waits ticks for that") {
+    std::optional<recv_channel<time_point>> t = ticker(1s);
+    auto receiving = [&t]() -> task<time_point> {
+        auto tick = co_await t->recv();
+        co_return tick.value();
+    };
+    const auto start = now();
+    auto h = spawn(std::ref(receiving));
+    co_await this_task::yield();
+    co_await test_support::until_parked(h);
+    t.reset();
+    auto r = co_await h.join();
+    CHECK(test_support::holds(r, start + 1s));
 }

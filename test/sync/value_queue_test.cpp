@@ -40,12 +40,18 @@ struct big {
 };
 
 template <class T>
+void put(value_queue<T>& q, T&& value) {
+    REQUIRE(q.make_room(1));
+    q.push(std::move(value));
+}
+
+template <class T>
 void push_and_pop_in_waves(std::size_t capacity) {
     value_queue<T> q(capacity);
     int in = 0, out = 0;
     const int room = capacity == unlimited ? 1500 : static_cast<int>(capacity);
     for (int wave = 1; wave <= 40; ++wave) {
-        while (in - out < room && in < wave * 131) q.push(T(in++));
+        while (in - out < room && in < wave * 131) put(q, T(in++));
         CHECK(q.size() == static_cast<std::size_t>(in - out));
         for (int n = 0; n < wave * 7 && out < in; ++n) REQUIRE(q.pop().value == out++);
     }
@@ -70,7 +76,7 @@ TEST_CASE("a chain of blocks gives its values back in order across block borders
 TEST_CASE("an over-aligned value stands at its alignment in ring and chain") {
     for (std::size_t capacity : {std::size_t(5), unlimited}) {
         value_queue<wide> q(capacity);
-        for (int i = 0; i < 5; ++i) q.push(wide(i));
+        for (int i = 0; i < 5; ++i) put(q, wide(i));
         for (int i = 0; i < 5; ++i) {
             wide w = q.pop();
             CHECK(w.value == i);
@@ -84,7 +90,7 @@ TEST_CASE("a value queue destroys each value once, those taken and those left") 
         counted::alive = 0;
         {
             value_queue<counted> q(capacity);
-            for (int i = 0; i < 1000; ++i) q.push(counted(i));
+            for (int i = 0; i < 1000; ++i) put(q, counted(i));
             CHECK(counted::alive == 1000);
             for (int i = 0; i < 300; ++i) REQUIRE(q.pop().id() == i);
             CHECK(counted::alive == 700);
@@ -96,7 +102,7 @@ TEST_CASE("a value queue destroys each value once, those taken and those left") 
 TEST_CASE("a value queue keeps move-only values alive while it is drained and filled again") {
     value_queue<std::unique_ptr<int>> q(unlimited);
     for (int round = 0; round < 3; ++round) {
-        for (int i = 0; i < 3000; ++i) q.push(std::make_unique<int>(i));
+        for (int i = 0; i < 3000; ++i) put(q, std::make_unique<int>(i));
         for (int i = 0; i < 3000; ++i) REQUIRE(*q.pop() == i);
     }
     CHECK(q.size() == 0);

@@ -131,6 +131,7 @@ public:
 protected:
     using state_type = channel_state<stored<T>>;
     channel_handle(std::size_t capacity, await_site made_at) : state_(new state_type(capacity, made_at)) {}
+    explicit channel_handle(state_type& made) noexcept : state_(&made) {}
     state_type* state_;
 
     template <class U>
@@ -158,9 +159,10 @@ public:
     /// Sends a value: hands it to a waiting receiver, or buffers it; first come, first served.
     ///
     /// *Suspends* while there is neither a receiver nor room. *Outcomes*: `errc::closed` when the channel is,
-    /// or gets, closed. The value is moved from only when the send commits: after a failure, a cancel, or as
-    /// a losing arm of select it is as it was. *Threads*: any. *Cancel*: withdrawn without effect. *Resumes*
-    /// on the task's own executor. An arm of select. (After Go's chan.go.)
+    /// or gets, closed; `std::errc::not_enough_memory` where an unbounded one has none. The value is moved
+    /// from only when the send commits: after a failure, a cancel, or as a losing arm of select it is as it
+    /// was. *Threads*: any. *Cancel*: withdrawn without effect. *Resumes* on the task's own executor. An arm
+    /// of select. (After Go's chan.go.)
     [[nodiscard]] auto send(value&& v) const noexcept
         requires(!std::is_void_v<T>)
     {
@@ -244,7 +246,7 @@ private:
         }
         post_all(ready);
         if (!done) return fail(errc::full);
-        if (s.status == channel_status::closed) return fail(errc::closed);
+        if (s.status != channel_status::done) return fail(send_failure(s.status));
         return {};
     }
     template <class... A>
@@ -336,6 +338,9 @@ public:
                      detail::await_site made_at = detail::await_site(LEVADA_INTERNAL_HERE))
         : detail::channel_handle<T>(capacity, made_at) {}
     channel(nil_t) noexcept {}
+    /// For the library: the first handle of a channel.
+    explicit channel(detail::channel_state<detail::stored<T>>& made) noexcept
+        : detail::channel_handle<T>(made) {}
     /// Holds any number: a send never waits.
     [[nodiscard]] static channel unbounded(
         detail::await_site made_at = detail::await_site(LEVADA_INTERNAL_HERE)) {

@@ -22,6 +22,12 @@ struct unit {};
 template <class T>
 using stored = std::conditional_t<std::is_void_v<T>, unit, T>;
 
+/// Why a send, or a reservation, was not done.
+[[nodiscard]] inline std::error_code send_failure(channel_status s) noexcept {
+    return s == channel_status::no_memory ? std::make_error_code(std::errc::not_enough_memory)
+                                          : make_error_code(errc::closed);
+}
+
 /// Awaiting one channel operation: tries and, if it must, waits, in one go under the channel's lock.
 template <class D>
 class channel_awaitable : public awaitable_tag {
@@ -119,7 +125,7 @@ public:
     }
     outcome await_resume() noexcept { return take(); }
     outcome take() noexcept {
-        if (this->status != channel_status::done) return fail(errc::closed);
+        if (this->status != channel_status::done) return fail(send_failure(this->status));
         return {};
     }
 
@@ -175,7 +181,8 @@ public:
     outcome await_resume() noexcept { return take(); }
     outcome take() noexcept {
         if (on_->capacity() == 0) return fail(std::make_error_code(std::errc::operation_not_supported));
-        if (std::exchange(status, channel_status::open) != channel_status::done) return fail(errc::closed);
+        if (const auto ended = std::exchange(status, channel_status::open); ended != channel_status::done)
+            return fail(send_failure(ended));
         return permit<T>(*state());
     }
 

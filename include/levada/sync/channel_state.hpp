@@ -13,6 +13,7 @@
 //    the last arm if any is linked. An arm is linked while it stands in a queue, and as a ghost after it was
 //    found there to be claimed by others, until its task unlinks it. One that was claimed here is not linked
 //    any more; those that need their channel later (for the reason, for a place) are given a reference.
+// 6. Without a limit there is memory for every place that is reserved. A send that finds none ends with that.
 // The lock guards everything but the count of handles and `closed_`/`reason_`, which are written once, reason
 // first. Under it only T's moves run, besides our own code.
 
@@ -42,7 +43,7 @@ namespace levada::detail {
 class channel_base;
 
 enum class channel_role : std::uint8_t { receiver, sender, reservation };
-enum class channel_status : std::uint8_t { open, done, closed };
+enum class channel_status : std::uint8_t { open, done, closed, no_memory };
 /// What a look at a channel found while the process has one thread: committed, it takes more than a look (and
 /// nothing was changed), or it has to wait.
 enum class alone : std::uint8_t { done, hard, wait };
@@ -215,7 +216,7 @@ public:
 };
 
 template <class T>
-class channel_state final : public channel_base {
+class channel_state : public channel_base {
     static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
                   "a channel's values are moved between tasks, which must not throw: box them, as in "
                   "channel<std::unique_ptr<T>>");
@@ -257,8 +258,7 @@ public:
         }
         if (closed_.load(std::memory_order_relaxed)) return alone::hard;
         if (!has_room()) return alone::wait;
-        buffer_.push(std::move(*s.value_));
-        s.status = channel_status::done;
+        buffer(s);
         return alone::done;
     }
 
@@ -308,8 +308,7 @@ public:
             }
         }
         if (!has_room()) return false;
-        buffer_.push(std::move(*s.value_));
-        s.status = channel_status::done;
+        buffer(s);
         return true;
     }
     [[nodiscard]] bool reserve_now(channel_arm& a, work_list&) noexcept {
@@ -318,6 +317,10 @@ public:
             return true;
         }
         if (!has_room()) return false;
+        if (!buffer_.make_room(reserved_ + 1)) {
+            a.status = channel_status::no_memory;
+            return true;
+        }
         ++reserved_;
         a.status = channel_status::done;
         a.hold();
@@ -359,6 +362,15 @@ public:
 
 private:
     [[nodiscard]] bool has_room() const noexcept { return buffer_.size() + reserved_ < capacity_; }
+    /// With room. Memory for those that are reserved is left.
+    LEVADA_HOT void buffer(send_arm<T>& s) noexcept {
+        if (!buffer_.make_room(reserved_ + 1)) [[unlikely]] {
+            s.status = channel_status::no_memory;
+            return;
+        }
+        buffer_.push(std::move(*s.value_));
+        s.status = channel_status::done;
+    }
     /// Gives free room to those who wait for it, in their order.
     void fill(work_list& ready) noexcept {
         while (has_room()) {

@@ -11,7 +11,8 @@ namespace levada::detail {
 inline constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
 
 /// The values buffered in a channel: a ring of fixed capacity, or a chain of blocks without a limit, of which
-/// an empty one keeps one block. Nothing here locks; the owner's lock guards it all.
+/// an empty one keeps one block or, where places were reserved, some. Nothing here locks; the owner's lock
+/// guards it all.
 template <class T>
 class value_queue {
 public:
@@ -27,10 +28,14 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
-    /// With room in a ring; without a limit it may have to allocate a block.
+    /// Whether `n` values more have a place. Without a limit, memory is taken for them if it is there.
+    [[nodiscard]] bool make_room(std::size_t n) noexcept {
+        return capacity_ != unlimited || n <= free_ || add_blocks(n);
+    }
+    /// After `make_room`; in a ring, with room.
     void push(T&& value) noexcept {
-        if (capacity_ == unlimited && (!last_ || tail_ == block_size)) [[unlikely]]
-            add_block();
+        if (capacity_ == unlimited) [[unlikely]]
+            step_into_block();
         ::new (static_cast<void*>(slot(last_, tail_))) T(std::move(value));
         if (++tail_ == capacity_) tail_ = 0;
         ++size_;
@@ -68,15 +73,29 @@ private:
     }
     static void free_block(block* b) noexcept { ::operator delete(b, std::align_val_t(alignment)); }
 
-    [[gnu::noinline]] void add_block() {
-        block* b = make_block(block_size);
-        (last_ ? last_->next : first_) = b;
-        last_ = b;
+    // Behind the last one, for those who come.
+    [[gnu::noinline]] bool add_blocks(std::size_t n) noexcept {
+        block** end = last_ ? &last_->next : &first_;
+        while (*end) end = &(*end)->next;
+        for (; free_ < n; free_ += block_size) {
+            void* const memory =
+                ::operator new(offset + block_size * sizeof(T), std::align_val_t(alignment), std::nothrow);
+            if (!memory) return false;
+            *end = ::new (memory) block{nullptr, block_size};
+            end = &(*end)->next;
+        }
+        return true;
+    }
+    void step_into_block() noexcept {
+        --free_;
+        if (last_ && tail_ != block_size) return;
+        last_ = last_ ? last_->next : first_;
         tail_ = 0;
     }
     void retire() noexcept {
         if (size_ == 0) {
-            head_ = tail_ = 0; // only the last block is left: it is used again
+            free_ += tail_;
+            head_ = tail_ = 0; // only the last block is left, with what is free: it is used again
         } else if (head_ == block_size) {
             free_block(std::exchange(first_, first_->next));
             head_ = 0;
@@ -89,6 +108,7 @@ private:
     block* last_ = nullptr;
     std::size_t head_ = 0;
     std::size_t tail_ = 0;
+    std::size_t free_ = 0; // without a limit: places behind the tail, in the last block and those behind it
 };
 
 } // namespace levada::detail
