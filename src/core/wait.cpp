@@ -10,6 +10,8 @@
 // 1. The first pass holds one lock at a time; whoever is found ready there has committed.
 // 2. To park, all shared locks are held together, taken in address order, from the second look at the arms
 //    until the park is published. So no channel can become ready unseen.
+//    They are held together likewise for one more look before a select takes its `otherwise`: then there was
+//    a moment when no arm with a lock was ready.
 // 3. Tokens, timers, joins and other arms without a shared lock are linked while the word says `arming`;
 //    one that fires meanwhile claims, does not post, and is seen at publication.
 // 4. A task that was claimed while it was arming is posted by itself, and finishes as if it had been parked.
@@ -34,6 +36,41 @@ void publish(control& t) noexcept {
     executor& home = *t.home();
     if (t.is_cancelled()) t.cancel_arming();
     if (!t.publish()) home.post(t);
+}
+
+/// The locks of all arms that have one, taken in the order of their addresses.
+class all_locks {
+public:
+    explicit all_locks(std::span<arm* const> all) : locks_(all.size()) {
+        for (arm* a : all)
+            if (lock* l = a->shared_lock()) locks_[arms_++] = l;
+        std::sort(locks_.begin(), locks_.begin() + arms_, std::less<lock*>());
+        held_ =
+            static_cast<std::size_t>(std::unique(locks_.begin(), locks_.begin() + arms_) - locks_.begin());
+        for (std::size_t i = 0; i < held_; ++i) locks_[i]->acquire();
+    }
+    ~all_locks() { release(); }
+    all_locks(const all_locks&) = delete;
+    all_locks& operator=(const all_locks&) = delete;
+
+    /// How many arms have one.
+    [[nodiscard]] std::size_t arms() const noexcept { return arms_; }
+    void release() noexcept {
+        while (held_ != 0) locks_[--held_]->release();
+    }
+
+private:
+    scratch<lock*> locks_;
+    std::size_t arms_ = 0;
+    std::size_t held_ = 0;
+};
+
+// With all locks held: the first arm in that order that commits, of those that have a lock.
+std::uint32_t commit_locked(std::span<arm* const> all, std::span<const std::uint32_t> order,
+                            work_list& ready) noexcept {
+    for (std::uint32_t i : order)
+        if (all[i]->shared_lock() && all[i]->try_commit(ready)) return i;
+    return no_arm;
 }
 
 } // namespace
@@ -84,7 +121,7 @@ std::uint32_t any_of::let_go_of_others() noexcept {
     return winner_;
 }
 
-bool any_of::wait(control& task, frame_handle leaf, std::size_t alike, std::uint32_t otherwise) noexcept {
+bool any_of::wait(control& task, frame_handle leaf, std::size_t alike, std::uint32_t otherwise) {
     task_ = &task;
     if (trace_sink* const t = tracing()) [[unlikely]]
         t->awaits(task, *this);
@@ -105,30 +142,32 @@ bool any_of::wait(control& task, frame_handle leaf, std::size_t alike, std::uint
         return task.completed_at_once(leaf);
     }
     if (otherwise != no_arm) {
-        winner_ = otherwise;
+        // In turn none was ready. That is not yet to say that there was a moment when none was.
+        winner_ = single_threaded() ? no_arm : commit_at_once(all, {order.data(), order.size()});
+        if (winner_ == no_arm) winner_ = otherwise;
         return task.completed_at_once(leaf);
     }
     return park_on_all(task, leaf, all, {order.data(), order.size()});
 }
 
-bool any_of::park_on_all(control& task, frame_handle leaf, std::span<arm* const> all,
-                         std::span<const std::uint32_t> order) noexcept {
-    scratch<lock*> locks(all.size());
-    std::size_t held = 0;
-    for (arm* a : all)
-        if (lock* l = a->shared_lock()) locks[held++] = l;
-    std::sort(locks.begin(), locks.begin() + held, std::less<lock*>());
-    held = static_cast<std::size_t>(std::unique(locks.begin(), locks.begin() + held) - locks.begin());
-    for (std::size_t i = 0; i < held; ++i) locks[i]->acquire();
-    const auto release_all = [&] {
-        for (std::size_t i = held; i-- > 0;) locks[i]->release();
-    };
-
+std::uint32_t any_of::commit_at_once(std::span<arm* const> all, std::span<const std::uint32_t> order) {
     work_list ready;
-    for (std::uint32_t i : order) {
-        if (!all[i]->shared_lock() || !all[i]->try_commit(ready)) continue;
-        release_all();
-        winner_ = i;
+    std::uint32_t winner = no_arm;
+    {
+        all_locks locks(all);
+        if (locks.arms() > 1) winner = commit_locked(all, order, ready);
+    }
+    post_all(ready);
+    return winner;
+}
+
+bool any_of::park_on_all(control& task, frame_handle leaf, std::span<arm* const> all,
+                         std::span<const std::uint32_t> order) {
+    all_locks locks(all);
+    work_list ready;
+    if (const std::uint32_t first = commit_locked(all, order, ready); first != no_arm) {
+        locks.release();
+        winner_ = first;
         post_all(ready);
         return task.completed_at_once(leaf);
     }
@@ -143,8 +182,7 @@ bool any_of::park_on_all(control& task, frame_handle leaf, std::span<arm* const>
         break;
     }
     publish(task);
-    release_all();
-    return true;
+    return true; // nothing of the operation is touched any more; the locks are let go
 }
 
 bool any_of::park_alone(control& task, frame_handle leaf, bool in_order) noexcept {

@@ -438,3 +438,24 @@ TEST_CASE("a loop whose last task was cancelled still counts those that are star
     });
     CHECK(finished); // main's end has cancelled it, and waited
 }
+
+TEST_CASE("a select that can always send or receive on one channel does not take its otherwise") {
+    const test_support::with_loops unset;
+    test_support::expectations all;
+    runtime rt({.loops = 4, .eager = true});
+    rt.run([&all]() -> task<> {
+        channel<int> ch(1); // either there is room, or a value
+        co_await with_group([&](task_group& g) -> task<> {
+            for (int t = 0; t < 8; ++t)
+                g.go([&all, ch]() -> task<> {
+                    bool never = true;
+                    for (int i = 0; i < 5000; ++i) {
+                        auto s = co_await select(ch.send(std::move(i)), ch.recv(), otherwise);
+                        never = never && s.index() != 2;
+                    }
+                    all.expect(never);
+                });
+            co_return;
+        });
+    });
+}

@@ -24,9 +24,9 @@ public:
 
     /// Commits one of the arms, or parks on all of them; false when one has committed.
     /// Of the first `alike` arms any ready one is taken with equal chances; then the others, in order.
-    /// `otherwise`: the index to take when none is ready, or `no_arm`.
-    [[nodiscard]] bool wait(control& task, frame_handle leaf, std::size_t alike,
-                            std::uint32_t otherwise) noexcept;
+    /// `otherwise`: the index to take when none is ready, or `no_arm`. Throws bad_alloc, of many arms, before
+    /// it has done anything.
+    [[nodiscard]] bool wait(control& task, frame_handle leaf, std::size_t alike, std::uint32_t otherwise);
     /// Once resumed: which arm committed. All others have let go.
     [[nodiscard]] std::uint32_t settle() noexcept { return winner_ != no_arm ? winner_ : let_go_of_others(); }
 
@@ -44,8 +44,11 @@ protected:
 
 private:
     std::uint32_t let_go_of_others() noexcept;
+    /// Commits one of the arms that have a lock, if any is ready at the one moment at which all are held.
+    [[nodiscard]] std::uint32_t commit_at_once(std::span<arm* const> all,
+                                               std::span<const std::uint32_t> order);
     [[nodiscard]] bool park_on_all(control& task, frame_handle leaf, std::span<arm* const> all,
-                                   std::span<const std::uint32_t> order) noexcept;
+                                   std::span<const std::uint32_t> order);
     control* task_ = nullptr;
     std::uint32_t winner_ = no_arm;
 };

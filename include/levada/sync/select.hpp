@@ -22,7 +22,9 @@
 
 namespace levada {
 
-/// The arm of select that is taken when no other is ready: Go's `default`.
+/// The arm of select that is taken when no other is ready: Go's `default`. With several loops: when there was
+/// one moment at which none of the arms that wait for channels, mutexes and the like was ready; tokens,
+/// timers, joins and the kernel's operations are looked at before that, one after the other.
 struct otherwise_t {
     using outcome = void;
 };
