@@ -66,8 +66,8 @@ class pool {
 public:
     void* allocate(std::size_t c) {
         shelf& s = shelves_[c];
-        bump(s.out, 1);
         if (piece* p = s.free) [[likely]] {
+            bump(s.out, 1);
             s.free = p->next;
             return p;
         }
@@ -133,11 +133,13 @@ private:
             s.free = p;
         }
         if (piece* p = shelves_[c].free) {
+            bump(shelves_[c].out, 1);
             shelves_[c].free = p->next;
             return p;
         }
         const std::size_t size = c * granule;
-        if (static_cast<std::size_t>(end_ - next_) < size) new_slab();
+        if (static_cast<std::size_t>(end_ - next_) < size) new_slab(); // may throw
+        bump(shelves_[c].out, 1);
         void* p = next_;
         next_ += size;
         return p;
@@ -179,11 +181,13 @@ struct pool_list {
     pool* idle = nullptr;
 };
 pool_list& pools() noexcept {
+    // Never destroyed: threads may end after main.
+    alignas(pool_list) static std::byte memory[sizeof(pool_list)];
     static pool_list* const list = [] {
         // In the child of a fork the mutex is free. (Out of memory, it may not be.)
         (void)::pthread_atfork([] { pools().mutex.lock(); }, [] { pools().mutex.unlock(); },
                                [] { pools().mutex.unlock(); });
-        return new pool_list; // never destroyed: threads may end after main
+        return ::new (static_cast<void*>(memory)) pool_list;
     }();
     return *list;
 }
@@ -201,6 +205,16 @@ public:
         if (current) [[likely]]
             return *current;
         return adopt();
+    }
+    /// Null where there is no memory for one.
+    static pool* find() noexcept {
+        if (current) [[likely]]
+            return current;
+        try {
+            return &adopt();
+        } catch (const std::bad_alloc&) {
+            return nullptr;
+        }
     }
 
 private:
@@ -230,6 +244,26 @@ private:
 
 constexpr std::size_t class_of(std::size_t size) noexcept { return (size + granule - 1) / granule; }
 
+#ifndef LEVADA_POOL_IS_MALLOC
+pool& owner_of(void* p) noexcept {
+    const auto head = reinterpret_cast<std::uintptr_t>(p) & ~(std::uintptr_t(slab_size) - 1);
+    return *reinterpret_cast<slab*>(head)->owner;
+}
+#endif
+
+// What threads have freed for which there was no pool. Relaxed: they are parts of sums.
+std::atomic<std::size_t> freed_without_pool{0};
+std::atomic<std::size_t> bytes_freed_without_pool{0};
+
+[[gnu::noinline]] void deallocate_without_pool(void* p, std::size_t size, std::size_t c) noexcept {
+    freed_without_pool.fetch_add(1, std::memory_order_relaxed);
+    bytes_freed_without_pool.fetch_add(c * granule, std::memory_order_relaxed);
+#ifndef LEVADA_POOL_IS_MALLOC
+    if (c <= classes) return owner_of(p).deallocate_remote(p, c);
+#endif
+    ::operator delete(p, size);
+}
+
 } // namespace
 
 void* frame_pool::allocate(std::size_t size) {
@@ -245,17 +279,19 @@ void* frame_pool::allocate(std::size_t size) {
 }
 
 void frame_pool::deallocate(void* p, std::size_t size) noexcept {
-    pool& mine = pool_of_thread::get();
+    pool* const found = pool_of_thread::find();
     const std::size_t c = class_of(size);
+    if (!found) [[unlikely]]
+        return deallocate_without_pool(p, size, c);
+    pool& mine = *found;
 #ifndef LEVADA_POOL_IS_MALLOC
     if (c <= classes) [[likely]] {
-        const auto head = reinterpret_cast<std::uintptr_t>(p) & ~(std::uintptr_t(slab_size) - 1);
-        pool* owner = reinterpret_cast<slab*>(head)->owner;
-        if (owner == &mine) [[likely]] {
+        pool& owner = owner_of(p);
+        if (&owner == &mine) [[likely]] {
             mine.deallocate(p, c);
         } else {
             mine.forget(c);
-            owner->deallocate_remote(p, c);
+            owner.deallocate_remote(p, c);
         }
         return;
     }
@@ -268,14 +304,14 @@ std::size_t frame_pool::live() noexcept {
     std::lock_guard guard(pools().mutex);
     std::size_t n = 0;
     for (pool* p = pools().all; p; p = p->next_pool) n += p->live();
-    return n;
+    return n - freed_without_pool.load(std::memory_order_relaxed);
 }
 
 std::size_t frame_pool::live_bytes() noexcept {
     std::lock_guard guard(pools().mutex);
     std::size_t n = 0;
     for (pool* p = pools().all; p; p = p->next_pool) n += p->live_bytes();
-    return n;
+    return n - bytes_freed_without_pool.load(std::memory_order_relaxed);
 }
 
 } // namespace levada

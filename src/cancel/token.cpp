@@ -1,6 +1,8 @@
 #include <levada/cancel/token.hpp>
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 // The list, for debuggers too.
 extern "C" {
@@ -29,7 +31,13 @@ std::vector<detail::cancel_node*> executor::roots() {
     return found;
 }
 
-executor::executor() noexcept : root_(detail::source_node::make()), local_root_(root_) {
+executor::executor() : root_(detail::source_node::make()), local_root_(root_) {
+    try {
+        next_root_ = detail::source_node::make();
+    } catch (...) {
+        root_->unref();
+        throw;
+    }
     {
         registry& all = registry::all();
         detail::lock_guard guard(all.guard);
@@ -47,6 +55,7 @@ executor::~executor() {
     (prev_ ? prev_->next_ : levada_executors) = next_;
     if (next_) next_->prev_ = prev_;
     drop_roots();
+    if (next_root_) next_root_->unref();
 }
 
 void executor::share_root(executor& other) {
@@ -59,11 +68,18 @@ void executor::share_root(executor& other) {
     local_root_ = &local;
 }
 
-void executor::renew_root() {
-    detail::cancel_node* fresh = detail::source_node::make();
-    detail::lock_guard guard(registry::all().guard);
-    drop_roots();
-    root_ = local_root_ = fresh;
+void executor::renew_root() noexcept {
+    {
+        detail::lock_guard guard(registry::all().guard);
+        if (next_root_) {
+            drop_roots();
+            root_ = local_root_ = std::exchange(next_root_, nullptr);
+        }
+    }
+    try {
+        if (!next_root_) next_root_ = detail::source_node::make();
+    } catch (const std::bad_alloc&) { // the next shutdown keeps its root
+    }
 }
 
 void executor::drop_roots() noexcept {

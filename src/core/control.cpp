@@ -37,7 +37,7 @@ const void* levada_names = nullptr;
 namespace levada::detail {
 namespace {
 
-name_table& names() noexcept {
+name_table& names() {
     // Never destroyed: tasks may end after main.
     static name_table* const table = [] {
         auto* made = new name_table;
@@ -51,7 +51,7 @@ name_table& names() noexcept {
 
 control& current_task(const char* what) noexcept {
     control* t = this_thread().task;
-    if (!t) fatal(std::string(what) + " was used outside of a task");
+    if (!t) fatal({what, " was used outside of a task"});
     return *t;
 }
 
@@ -252,10 +252,9 @@ void control::end() noexcept {
     destroy_arguments();
     after_unlock todo;
     ended(todo);
-    if (has(task_flag::named)) forget_name();
     const bool was_cancelled = has(task_flag::cancelled); // a joiner writes the flags once it sees the end
     set_ended();
-    if (single_threaded() && end_alone(was_cancelled)) [[likely]] {
+    if (single_threaded() && !has(task_flag::kept) && end_alone(was_cancelled)) [[likely]] {
         if (!todo.empty()) todo.run();
         unref();
         return;
@@ -310,16 +309,16 @@ void control::tell_dropped() noexcept {
 }
 
 void control::terminate_with(std::exception_ptr e) const noexcept {
-    std::string what = "an exception left a task that nobody joins: ";
-    try {
-        std::rethrow_exception(std::move(e));
-    } catch (const std::exception& ex) {
-        what += ex.what();
-    } catch (...) {
-        what += "not a std::exception";
-    }
-    if (const std::string n = name(); !n.empty()) what += "; task \"" + n + "\"";
-    fatal(what + "; started", where());
+    with_words_of(e, [this](std::string_view words) {
+        constexpr std::string_view what = "an exception left a task that nobody joins: ";
+        std::string known;
+        try {
+            known = name();
+        } catch (const std::bad_alloc&) { // that may be the exception, too
+        }
+        if (known.empty()) fatal({what, words, "; started"}, where());
+        fatal({what, words, "; task \"", known, "\"; started"}, where());
+    });
 }
 
 bool control::answer_or_unwind(frame_handle leaf, operation& op) noexcept {
@@ -365,6 +364,7 @@ std::exception_ptr control::take_exception() noexcept {
 }
 
 std::string control::name() const {
+    if (!has(task_flag::named)) return {};
     std::lock_guard guard(names().mutex);
     auto it = names().names.find(this);
     return it == names().names.end() ? std::string() : it->second;
@@ -382,11 +382,11 @@ void control::forget_name() noexcept {
 }
 
 void boundary::enter(node_kind kind, control& task, promise_base& caller) {
+    node_ = scope_node::open(kind, task); // first: it may throw, and then nothing was entered
     link_ = {&caller, task.awaits_at()};
     // A cancel inside a shield is another one than that outside.
     told_before_ = kind == node_kind::shield && task.has(task_flag::told);
     if (told_before_) task.clear(task_flag::told);
-    node_ = scope_node::open(kind, task);
     node_->site = this;
     task.set_current(*node_);
 }

@@ -109,6 +109,22 @@ void see_tasks(cancel_node& root, const std::function<void(const task_view&)>& s
     }
 }
 
+void see_failures(cancel_node& root, const std::function<void(const failure_view&)>& see) {
+    tree_walk walk(root);
+    std::vector<failure_view> seen;
+    for (bool more = true; more;) {
+        seen.clear();
+        more = walk.step(at_once, [&seen](cancel_node& n) {
+            if (n.kind != node_kind::task) return;
+            const auto& task = static_cast<const control&>(static_cast<const task_node&>(n));
+            if (task.state() != park_state::ended || !task.has(task_flag::kept)) return;
+            seen.push_back({task.has(task_flag::named) ? task.name() : std::string(), task.started_at(),
+                            task.kept_failure()});
+        });
+        for (const failure_view& v : seen) see(v);
+    }
+}
+
 void see_all_tasks(const std::function<void(const task_view&)>& see) {
     const all_roots roots;
     for (cancel_node* root : roots.get()) see_tasks(*root, see);

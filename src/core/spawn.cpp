@@ -8,7 +8,7 @@ namespace levada::detail {
 
 executor& current_executor(const char* what) noexcept {
     executor* e = executor::current();
-    if (!e) fatal(std::string(what) + " was used outside of a loop");
+    if (!e) fatal({what, " was used outside of a loop"});
     return *e;
 }
 

@@ -8,6 +8,14 @@ namespace levada {
 
 using detail::lock_guard;
 
+namespace {
+
+detail::control& task_of(work& w) noexcept {
+    return static_cast<detail::control&>(static_cast<detail::parker&>(w));
+}
+
+} // namespace
+
 task_group::task_group(const std::source_location& where)
     : node_(detail::scope_node::open(detail::node_kind::group, detail::current_task("a task_group"))),
       cancels_(node_),
@@ -20,18 +28,39 @@ task_group::task_group(detail::scope_node& body, const std::source_location& whe
 
 task_group::~task_group() {
     if (node_->live() != 0) {
-        std::string what = "a task_group was destroyed while its tasks run:\n";
-        detail::task_writer writer;
-        detail::see_tasks(*node_, [&](const detail::task_view& task) { writer.write(what, task); });
-        detail::fatal(what + "wait for them, or use with_group; the group was made", where_);
+        std::string tasks;
+        try {
+            detail::task_writer writer;
+            detail::see_tasks(*node_, [&](const detail::task_view& task) { writer.write(tasks, task); });
+        } catch (const std::bad_alloc&) { // as far as it came
+        }
+        detail::fatal({"a task_group was destroyed ", detail::unwound_by_exception(),
+                       "while its tasks run:\n", tasks,
+                       "wait for them, or use with_group; the group was made"},
+                      where_);
     }
+    if (is_waited_for())
+        detail::fatal_unless_exiting("a task_group was destroyed while a task waits for it; made", where_);
+    while (work* const w = failed_.pop()) task_of(*w).unref();
     node_->close();
+}
+
+bool task_group::is_waited_for() const noexcept {
+    {
+        lock_guard guard(waiting_.guarded_by);
+        if (waiting_.is_waited_for()) return true;
+    }
+    lock_guard guard(node_->mutex());
+    const auto& below = node_->children();
+    for (auto* e = below.front(); e; e = below.next(*e))
+        if (e->kind == detail::node_kind::on_idle) return true;
+    return false;
 }
 
 void task_group::limit(std::size_t n) noexcept {
     detail::work_list ready;
     {
-        lock_guard guard(lock_);
+        lock_guard guard(waiting_.guarded_by);
         limit_ = n;
         hand_out_places(ready);
     }
@@ -39,14 +68,14 @@ void task_group::limit(std::size_t n) noexcept {
 }
 
 void task_group::take_place() noexcept {
-    lock_guard guard(lock_);
+    lock_guard guard(waiting_.guarded_by);
     ++taken_;
 }
 
 void task_group::give_place_back() noexcept {
     detail::work_list ready;
     {
-        lock_guard guard(lock_);
+        lock_guard guard(waiting_.guarded_by);
         --taken_;
         hand_out_places(ready);
     }
@@ -61,55 +90,74 @@ bool task_group::has_place() noexcept {
 
 void task_group::hand_out_places(detail::work_list& ready) noexcept {
     while (limit_ == 0 || taken_ < limit_) {
-        detail::room_op* op = waiting_.pop_front();
-        if (!op) return;
-        op->linked_ = false;
-        if (op->who->claim(op->index, ready)) ++taken_;
+        if (!waiting_.claim_first(ready)) return;
+        ++taken_;
     }
 }
 
 void task_group::child_ended(detail::control& task, detail::after_unlock& todo) noexcept {
     if (task.has(detail::task_flag::failed)) {
-        std::exception_ptr e = task.take_exception();
-        std::function<void(std::exception_ptr)> tell;
+        std::shared_ptr<const failure_handler> tell;
         {
-            lock_guard guard(lock_);
+            lock_guard guard(waiting_.guarded_by);
             tell = on_failure_;
-        }
-        if (tell) {
-            tell(std::move(e));
-        } else {
-            {
-                lock_guard guard(lock_);
-                failures_.push_back(std::move(e));
+            if (!tell) {
+                task.keep_failure();
+                failed_.push(task);
             }
-            cancels_->cancel(make_error_code(errc::cancelled));
         }
+        if (tell) tell_failure(*tell, task.take_exception());
+        else cancels_->cancel(make_error_code(errc::cancelled));
     }
-    lock_guard guard(lock_);
+    lock_guard guard(waiting_.guarded_by);
     --taken_;
     hand_out_places(todo.ready);
 }
 
+void task_group::tell_failure(const failure_handler& tell, std::exception_ptr e) const noexcept {
+    try {
+        tell(std::move(e));
+    } catch (...) {
+        detail::with_words_of(std::current_exception(), [this](std::string_view words) {
+            detail::fatal({"the function given to on_failure threw: ", words, "; the group was made"},
+                          where_);
+        });
+    }
+}
+
 void task_group::on_failure(std::function<void(std::exception_ptr)> f) {
-    lock_guard guard(lock_);
-    on_failure_ = std::move(f);
+    auto made = f ? std::make_shared<const failure_handler>(std::move(f)) : nullptr;
+    lock_guard guard(waiting_.guarded_by);
+    on_failure_.swap(made);
 }
 
 std::vector<std::exception_ptr> task_group::failures() const {
-    lock_guard guard(lock_);
-    return failures_;
+    std::vector<std::exception_ptr> all;
+    // They are only ever added, at the end, and stay as they are.
+    work* first;
+    std::size_t n = 0;
+    {
+        lock_guard guard(waiting_.guarded_by);
+        first = failed_.front();
+        for (work* w = first; w; w = detail::work_list::next(*w)) ++n;
+    }
+    all.reserve(n);
+    for (work* w = first; n != 0; --n) {
+        all.push_back(task_of(*w).kept_failure());
+        if (n > 1) w = detail::work_list::next(*w);
+    }
+    return all;
 }
 
-void task_group::throw_first_failure() {
-    std::exception_ptr first;
+void task_group::throw_first_failure(bool though_thrown) {
+    work* first;
     {
-        lock_guard guard(lock_);
-        if (thrown_ || failures_.empty()) return;
-        thrown_ = true;
-        first = failures_.front();
+        lock_guard guard(waiting_.guarded_by);
+        first = failed_.front();
+        if (!first || (std::exchange(thrown_, true) && !though_thrown)) return;
+        for (work* w = first; w; w = detail::work_list::next(*w)) task_of(*w).failure_is_told();
     }
-    std::rethrow_exception(std::move(first));
+    std::rethrow_exception(task_of(*first).kept_failure());
 }
 
 bool detail::group_wait_op::try_commit(work_list&) noexcept { return group_->node_->live() == 0; }
@@ -122,18 +170,8 @@ void detail::group_wait_op::unlink() noexcept {
     if (std::exchange(linked_, false)) group_->node_->unlink(waiter_);
 }
 void detail::group_wait_op::wakers(wake_sources& out) const { out.add_region(*group_->node_); }
-void detail::group_wait_op::take() { group_->throw_first_failure(); }
+void detail::group_wait_op::take() { group_->throw_first_failure(false); }
 
-detail::lock* detail::room_op::shared_lock() const noexcept { return &group_->lock_; }
 bool detail::room_op::try_commit(work_list&) noexcept { return group_->has_place(); }
-bool detail::room_op::link() noexcept {
-    group_->waiting_.push_back(*this);
-    linked_ = true;
-    return false;
-}
-void detail::room_op::unlink() noexcept {
-    lock_guard guard(group_->lock_);
-    if (std::exchange(linked_, false)) group_->waiting_.erase(*this);
-}
 
 } // namespace levada

@@ -30,6 +30,22 @@ std::string coroutine_name(std::string_view told) {
     return std::string(told);
 }
 
+// What began it, perhaps: the others were cancelled for it, and whoever waits for them was not told yet.
+void write_failures(std::string& out, task_writer& writer, cancel_node& root) {
+    constexpr std::size_t most = 10;
+    std::size_t n = 0;
+    see_failures(root, [&](const failure_view& failed) {
+        if (n++ == 0)
+            out += "failed before, which was told to nobody yet, as their groups wait for the others:\n";
+        if (n > most) return;
+        out += "  ";
+        writer.write_name(out, failed.name, failed.started_at);
+        with_words_of(failed.thrown, [&out](std::string_view words) { (out += ": ") += words; });
+        out += '\n';
+    });
+    if (n > most) out += "  and " + std::to_string(n - most) + " more\n";
+}
+
 } // namespace
 
 // Its file and line, and the function if that is wanted.
@@ -50,15 +66,15 @@ const std::string& task_writer::place(await_site at, bool with_function) {
     return where->second;
 }
 
-void task_writer::write_name(std::string& out, const task_view& task) {
+void task_writer::write_name(std::string& out, const std::string& name, await_site started_at) {
     out += "task ";
-    if (!task.name.empty()) {
+    if (!name.empty()) {
         out += '"';
-        out += task.name;
+        out += name;
         out += "\" ";
     }
     out += "started at ";
-    out += place(task.started_at, false);
+    out += place(started_at, false);
 }
 
 void task_writer::write(std::string& out, const task_view& task) {
@@ -112,6 +128,8 @@ std::string list_tasks(executor& loop) {
     std::string out;
     task_writer writer;
     see_tasks(loop.root(), [&](const task_view& task) { writer.write(out, task); });
+    if (out.empty()) return out;
+    write_failures(out, writer, loop.root());
     (void)write_deadlocks(out, {&loop.root()});
     return out;
 }

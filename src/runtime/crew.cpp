@@ -54,8 +54,9 @@ void crew::start() {
     sleepers_.reserve(wanted_);
     loops_.reserve(wanted_);
     while (loops_.size() < wanted_) { // may throw, and be tried again
-        loops_.push_back(std::make_unique<event_loop>());
-        loops_.back()->join_crew(*this, first());
+        auto made = std::make_unique<event_loop>();
+        made->join_crew(*this, first());
+        loops_.push_back(std::move(made));
     }
     const no_signals during;
     threads_.reserve(wanted_ - 1);

@@ -55,9 +55,11 @@ bool multishot::forget() noexcept {
 }
 
 bool multishot::abandon(int fd) noexcept {
-    if (is_waited_for())
-        fatal(
+    if (is_in_use()) {
+        fatal_unless_exiting(
             "a stream or a listener was destroyed while a task waits for it: declare it before what uses it");
+        return false;
+    }
     bool here = false;
     bool left = false;
     {

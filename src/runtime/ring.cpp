@@ -246,13 +246,26 @@ bool ring::has_news() const noexcept {
 
 bool ring::wants_poll() noexcept { return io_uring_sq_ready(ring_) != 0 || !waiting_.empty() || has_news(); }
 
+// ETIME: the deadline. EINTR: a signal; the loop looks around and waits again. EAGAIN and EBUSY: out of
+// memory, or the completion queue is full: reap, and try again next turn. ENOMEM: likewise, for a while.
+void ring::check_entered(int answer) noexcept {
+    if (answer == -ENOMEM && ++without_memory_ <= most_without_memory) {
+        ::usleep(1000);
+        return;
+    }
+    if (answer < 0 && answer != -ETIME && answer != -EINTR && answer != -EAGAIN && answer != -EBUSY) {
+        char words[128];
+        fatal({"io_uring_enter failed", answer == -ENOMEM ? ", again and again" : "", ": ",
+               ::strerror_r(-answer, words, sizeof(words))});
+    }
+    without_memory_ = 0;
+}
+
 void ring::poll() noexcept {
     int r;
     do r = io_uring_submit_and_get_events(ring_);
     while (r == -EINTR);
-    // EAGAIN and EBUSY: out of memory, or the completion queue is full: reap, and try again next turn.
-    if (r < 0 && r != -EAGAIN && r != -EBUSY)
-        fatal("io_uring_enter failed: " + std::system_category().message(-r));
+    check_entered(r);
     if (is_guest()) (void)reap_among_others();
     else reap();
 }
@@ -272,9 +285,7 @@ void ring::wait(time_point deadline) noexcept {
     if (is_guest()) return wait_among_others(deadline);
     if (deadline != time_point::max() && deadline <= std::chrono::steady_clock::now()) return poll();
     const int r = submit_and_wait(1, deadline);
-    // ETIME: the deadline. EINTR: a signal; the loop looks around and waits again.
-    if (r < 0 && r != -ETIME && r != -EINTR && r != -EAGAIN && r != -EBUSY)
-        fatal("io_uring_enter failed: " + std::system_category().message(-r));
+    check_entered(r);
     reap();
 }
 
@@ -376,8 +387,7 @@ void ring::wait_among_others(time_point deadline) noexcept {
                   "cannot come: take them before the event_loop, or what waits in it, is destroyed");
         const int r = submit_and_wait(there + 1, deadline);
         if (r == -ETIME) return;
-        if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
-            fatal("io_uring_enter failed: " + std::system_category().message(-r));
+        check_entered(r);
     }
     if (ending_) close_gaps();
 }

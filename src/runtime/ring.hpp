@@ -83,6 +83,7 @@ public:
     [[nodiscard]] buffer_pool* buffers() noexcept;
 
 private:
+    void check_entered(int answer) noexcept;
     friend class multishot;
     friend class awaited;
     void tell_queued() noexcept;
@@ -107,6 +108,9 @@ private:
     bool ending_ = false;
     const std::uint64_t tag_ = 0; // the top bits of our user_data, in somebody else's ring
     bool disabled_ = false;
+    // Times in a row that the kernel had no memory; so many, a millisecond each, are borne.
+    static constexpr unsigned most_without_memory = 1000;
+    unsigned without_memory_ = 0;
     std::size_t in_flight_ = 0;
     std::size_t background_ = 0;
     ref_count awaited_{0};

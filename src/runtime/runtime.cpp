@@ -50,11 +50,11 @@ event_loop& runtime::loop(std::size_t i) {
 event_loop& runtime::prepare() {
     if (used_) crew_ = std::make_unique<detail::crew>(options_.loops, options_.pinned, options_.eager);
     used_ = true;
+    if (options_.pinned || options_.eager) crew_->start(); // may throw, and then nothing was started
     return crew_->first();
 }
 
 bool runtime::run_until_ended(detail::control& main) {
-    if (options_.pinned || options_.eager) crew_->start();
     return crew_->first().run_main(main, options_.shutdown_limit);
 }
 

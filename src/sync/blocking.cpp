@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <new>
 
 #include <levada/base/fatal.hpp>
 
@@ -15,9 +16,11 @@ public:
     void arm(time_point) noexcept override {}
 };
 
-executor& threads() noexcept {
+executor& threads() noexcept try {
     static thread_executor* e = new thread_executor; // never destroyed: threads may wait after main
     return *e;
+} catch (const std::bad_alloc&) {
+    fatal("the first blocking call of the process: there is no memory for what it waits with");
 }
 
 class thread_parker final : public parker {

@@ -9,7 +9,7 @@ using detail::lock_guard;
 event::~event() {
     lock_guard guard(gate_.guarded_by());
     if (gate_.is_waited_for())
-        detail::fatal("an event was destroyed while somebody waits for it; made", where_);
+        detail::fatal_unless_exiting("an event was destroyed while somebody waits for it; made", where_);
 }
 
 void event::set() noexcept {

@@ -9,7 +9,7 @@ using detail::lock_guard;
 latch::~latch() {
     lock_guard guard(gate_.guarded_by());
     if (gate_.is_waited_for())
-        detail::fatal("a latch was destroyed while somebody waits for it; made", where_);
+        detail::fatal_unless_exiting("a latch was destroyed while somebody waits for it; made", where_);
 }
 
 bool latch::down(std::size_t k, detail::work_list& ready) noexcept {

@@ -10,9 +10,9 @@ using detail::lock_guard;
 
 mutex::~mutex() {
     lock_guard guard(queue_.guarded_by);
-    if (!queue_.arms.empty())
-        detail::fatal("a mutex was destroyed while somebody waits for it; made", where_);
-    if (held_) detail::fatal("a mutex was destroyed while it is held; made", where_);
+    if (queue_.is_waited_for())
+        detail::fatal_unless_exiting("a mutex was destroyed while somebody waits for it; made", where_);
+    if (held_) detail::fatal_unless_exiting("a mutex was destroyed while it is held; made", where_);
 }
 
 bool mutex::take_now() noexcept {
@@ -23,7 +23,7 @@ bool mutex::take_now() noexcept {
 
 bool mutex::in_use() const noexcept {
     lock_guard guard(queue_.guarded_by);
-    return held_;
+    return held_ || queue_.is_waited_for();
 }
 
 mutex_guard mutex::try_lock() noexcept {

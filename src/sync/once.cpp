@@ -5,7 +5,8 @@
 namespace levada {
 
 once::~once() {
-    if (turn_.in_use()) detail::fatal("a once was destroyed while a call runs or waits; made", where_);
+    if (turn_.in_use())
+        detail::fatal_unless_exiting("a once was destroyed while a call runs or waits; made", where_);
 }
 
 } // namespace levada

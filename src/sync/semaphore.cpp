@@ -11,9 +11,11 @@ using detail::lock_guard;
 
 semaphore::~semaphore() {
     lock_guard guard(queue_.guarded_by);
-    if (!queue_.arms.empty())
-        detail::fatal("a semaphore was destroyed while somebody waits for it; made", where_);
-    if (held_ != 0) detail::fatal("a semaphore was destroyed while permits hold units of it; made", where_);
+    if (queue_.is_waited_for())
+        detail::fatal_unless_exiting("a semaphore was destroyed while somebody waits for it; made", where_);
+    if (held_ != 0)
+        detail::fatal_unless_exiting("a semaphore was destroyed while permits hold units of it; made",
+                                     where_);
 }
 
 bool semaphore::take_now(std::size_t k) noexcept {
@@ -34,8 +36,7 @@ acquire_op* semaphore::first_that_fits() const noexcept {
 
 void semaphore::hand_out(detail::work_list& ready) noexcept {
     while (acquire_op* op = first_that_fits()) {
-        queue_.remove(*op);
-        if (!op->who->claim(op->index, ready)) continue;
+        if (!queue_.claim(*op, ready)) continue;
         available_ -= op->wanted_;
         held_ += op->wanted_;
         op->holds_ = true;
@@ -93,8 +94,7 @@ void acquire_op::unlink() noexcept {
     work_list ready;
     {
         lock_guard guard(queue_->guarded_by);
-        if (!linked_) return;
-        queue_->remove(*this);
+        if (!leave()) return;
         from_->hand_out(ready); // it may have held up those behind it
     }
     post_all(ready);

@@ -8,10 +8,12 @@ using detail::lock_guard;
 
 wait_group::~wait_group() {
     lock_guard guard(waiting_.guarded_by);
-    if (!waiting_.arms.empty())
-        detail::fatal("a wait_group was destroyed while a task waits for it; made", where_);
+    if (waiting_.is_waited_for())
+        detail::fatal_unless_exiting("a wait_group was destroyed while a task waits for it; made", where_);
     if (running_ != 0)
-        detail::fatal("a wait_group was destroyed while its tasks run: wait for them; made", where_);
+        detail::fatal_unless_exiting({"a wait_group was destroyed ", detail::unwound_by_exception(),
+                                      "while its tasks run: wait for them, also when a go() throws; made"},
+                                     where_);
 }
 
 void wait_group::change(std::ptrdiff_t by, detail::work_list& ready) noexcept {
@@ -21,7 +23,7 @@ void wait_group::change(std::ptrdiff_t by, detail::work_list& ready) noexcept {
     // The waiters may destroy the group once they run, which is after this lock is let go and they are
     // posted.
     while (detail::queued_arm* a = waiting_.claim_first(ready))
-        static_cast<detail::wait_group_op*>(a)->failure_ = std::exchange(failure_, nullptr);
+        static_cast<detail::wait_group_op*>(a)->failed_ = std::move(failed_);
 }
 
 void wait_group::add(std::ptrdiff_t n) noexcept {
@@ -47,17 +49,15 @@ std::ptrdiff_t wait_group::count() const noexcept {
 }
 
 void wait_group::child_end::ended(detail::control& task, detail::after_unlock& todo) const noexcept {
-    std::exception_ptr e;
-    if (task.has(detail::task_flag::failed)) e = task.take_exception();
     lock_guard guard(group->waiting_.guarded_by);
-    if (e && !group->failure_) group->failure_ = std::move(e);
+    if (task.has(detail::task_flag::failed) && !group->failed_) group->failed_ = detail::failed_task(task);
     --group->running_;
     group->change(-1, todo.ready);
 }
 
 bool detail::wait_group_op::try_commit(work_list&) noexcept {
     if (group_->count_ != 0) return false;
-    failure_ = std::exchange(group_->failure_, nullptr);
+    failed_ = std::move(group_->failed_);
     return true;
 }
 void detail::wait_group_op::describe(std::string& out) const { out += "wait_group::wait"; }

@@ -10,6 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include <levada/cancel/source.hpp>
+#include <levada/core/scope.hpp>
+#include <levada/core/spawn.hpp>
+#include <levada/core/this_task.hpp>
+#include <levada/core/with_group.hpp>
 #include <levada/sync/channel.hpp>
 #include <levada/sync/select.hpp>
 #include <levada/sync/timer.hpp>
@@ -312,4 +317,55 @@ TEST_CASE("a group made outside of a task terminates and says so") {
     auto d = test_support::run_to_death([] { task_group g; });
     REQUIRE(d.aborted);
     CHECK(d.says("outside of a task"));
+}
+
+TEST_TASK("a cancel with a code of value 0 is a cancel with cancelled") {
+    const std::error_code zero;
+    cancel_source source;
+    CHECK(source.cancel(zero));
+    CHECK(source.token().reason() == errc::cancelled);
+    const auto under = co_await with_token(source.token(), []() -> task<> { co_await this_task::yield(); });
+    CHECK(under.error() == errc::cancelled);
+
+    auto h = spawn([]() -> task<> { co_await cancel_token(this_task::token()).done(); });
+    CHECK(h.cancel(zero));
+    const auto joined = co_await h.join();
+    CHECK((joined || joined.error() == errc::cancelled));
+
+    task_group g;
+    CHECK(g.cancel(zero));
+    CHECK(g.token().reason() == errc::cancelled);
+
+    const cancel_source late(now() - 1s, {}, zero);
+    CHECK(late.token().reason() == errc::timed_out);
+}
+
+TEST_CASE("a function for failures that throws ends the program with words") {
+    const auto d = test_support::run_task_to_death([]() -> task<> {
+        co_await with_group([](task_group& g) -> task<> {
+            g.on_failure([](std::exception_ptr) { throw std::runtime_error("out of paper"); });
+            g.go([] { throw std::logic_error("first"); });
+            co_return;
+        });
+    });
+    CHECK(d.aborted);
+    CHECK(d.says("the function given to on_failure threw: out of paper"));
+}
+
+TEST_TASK("all failures are kept in their order, and the first is thrown once") {
+    task_group g;
+    for (const char* words : {"a", "b", "c"})
+        g.go([words]() -> task<> {
+            throw std::runtime_error(words);
+            co_return;
+        });
+    bool threw = false;
+    try {
+        co_await g.wait();
+    } catch (const std::runtime_error&) {
+        threw = true;
+    }
+    CHECK(threw);
+    CHECK(g.failures().size() == 3);
+    co_await g.wait();
 }

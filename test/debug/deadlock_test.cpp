@@ -1,7 +1,12 @@
 #include <support.hpp>
 
+#include <functional>
+#include <source_location>
 #include <sstream>
+#include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <levada/levada.hpp>
 
@@ -315,4 +320,115 @@ TEST_CASE("the report that all tasks are asleep names the circle") {
     INFO(d.said);
     CHECK(d.aborted);
     CHECK(d.says("a task waits for itself"));
+}
+
+namespace {
+
+task<> stuck_in_a_shield(event& never) {
+    this_task::name("stuck");
+    co_await shield([&never]() -> task<> { co_await never.wait(); });
+}
+task<> failing_later() {
+    this_task::name("the first");
+    co_await this_task::yield();
+    throw std::runtime_error("the disk is full");
+}
+
+} // namespace
+
+TEST_CASE("the failure for which a group was cancelled that cannot be joined is named in both reports") {
+    const auto with = [](auto body) {
+        return test_support::run_to_death([&body] {
+            runtime rt({.loops = 1, .shutdown_limit = 50ms});
+            static_cast<void>(rt.run(std::ref(body)));
+        });
+    };
+    const auto check = [](const test_support::death& d) {
+        INFO(d.said);
+        CHECK(d.aborted);
+        const std::size_t asleep = d.said.find("all tasks are asleep");
+        const std::size_t too_long = d.said.find("the shutdown took longer than its limit");
+        CHECK(asleep < too_long);
+        CHECK(too_long != d.said.npos);
+        const std::string failure = "deadlock_test.cpp:";
+        for (const std::size_t report : {asleep, too_long}) {
+            const std::size_t first = d.said.find("task \"the first\" started at", report);
+            CHECK(first < (report == asleep ? too_long : d.said.npos));
+            const std::string line = d.said.substr(first, d.said.find('\n', first) - first);
+            CHECK(has(line, failure));
+            CHECK(has(line, ": the disk is full"));
+        }
+    };
+    event never;
+    check(with([&never]() -> task<> {
+        co_await with_group([&never](task_group& g) -> task<> {
+            g.go(stuck_in_a_shield, std::ref(never));
+            g.go(failing_later);
+            co_return;
+        });
+    }));
+    check(with([&never]() -> task<> {
+        wait_group wg;
+        wg.go(stuck_in_a_shield, std::ref(never));
+        wg.go(failing_later);
+        co_await wg.wait();
+    }));
+}
+
+TEST_CASE("a failure that was told is not told again") {
+    const auto d = test_support::run_to_death([] {
+        static_cast<void>(run([]() -> task<> {
+            task_group g;
+            g.go(failing_later);
+            try {
+                co_await g.wait();
+            } catch (const std::runtime_error&) {
+            }
+            event never;
+            co_await never.wait();
+        }));
+    });
+    CHECK(d.says("all tasks are asleep"));
+    CHECK_FALSE(d.says("the disk is full"));
+}
+
+TEST_CASE("tasks of start, fan_out and worker_pool say where those were asked for") {
+    virtual_loop loop(1);
+    std::string said;
+    unsigned start = 0;
+    unsigned fan = 0;
+    unsigned pool = 0;
+    const auto line = [](std::source_location here = std::source_location::current()) { return here.line(); };
+    try {
+        loop.run([&]() -> task<> {
+            this_task::name("main");
+            event never;
+            channel<int> jobs;
+            channel<int> results;
+            auto wait = [&never](int) -> task<> { co_await never.wait(); };
+            task_group g;
+            g.limit(1);
+            start = line() + 1;
+            co_await g.start([](event& e) -> task<> { co_await e.wait(); }, std::ref(never));
+            g.go([&]() -> task<> {
+                std::vector<int> items{1, 2};
+                fan = line() + 1;
+                co_await fan_out(std::move(items), wait);
+            });
+            g.go([&]() -> task<> {
+                pool = line() + 1;
+                co_await worker_pool(1, jobs, results, [](int n) { return n; });
+            });
+            co_await never.wait();
+        });
+    } catch (const deadlock& e) {
+        said = e.what();
+    }
+    for (const unsigned n : {start, fan, pool})
+        CHECK(has(said, "deadlock_test.cpp:" + std::to_string(n) + ","));
+    // The main task of a virtual loop does not know.
+    const std::string of_main = "task \"main\" started at an unknown place";
+    for (std::size_t at = said.find(of_main); at != said.npos; at = said.find(of_main))
+        said.erase(at, of_main.size());
+    CHECK_FALSE(has(said, "unknown place"));
 }

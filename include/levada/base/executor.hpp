@@ -7,6 +7,7 @@
 
 #include <levada/base/attention.hpp>
 #include <levada/base/clock.hpp>
+#include <levada/base/fatal.hpp>
 #include <levada/base/timer_queue.hpp>
 
 namespace levada {
@@ -18,6 +19,7 @@ class work_list;
 class enter_executor;
 class control;
 class cancel_node;
+class source_node;
 class parker;
 class ring;
 struct layout;
@@ -78,6 +80,9 @@ public:
         }
         return false;
     }
+    [[nodiscard]] work* front() const noexcept { return head_; }
+    /// The one behind `w`.
+    [[nodiscard]] static work* next(const work& w) noexcept { return w.next_; }
     void append(work_list&& other) noexcept {
         if (other.empty()) return;
         (head_ ? tail_->next_ : head_) = other.head_;
@@ -130,7 +135,7 @@ inline void schedule_point() noexcept {
 /// It calls `run_timers()` on that thread once the deadline that `arm` last named has come.
 class executor {
 public:
-    executor() noexcept;
+    executor();
     virtual ~executor();
     executor(const executor&) = delete;
     executor& operator=(const executor&) = delete;
@@ -211,8 +216,10 @@ protected:
     }
     void set_calls(const detail::attention& a) noexcept { calls_ = &a; }
     void forget_direct() noexcept { direct_ = direct_start_ = nullptr; }
-    /// After a shutdown, which cancels the root: a new one for what is started next.
-    void renew_root();
+    /// After a shutdown, which cancels the root: a new one for what is started next. It was made before,
+    /// since destructors shut down, too. Where there is no memory for one more, the next shutdown keeps its
+    /// root.
+    void renew_root() noexcept;
 
 private:
     friend class detail::enter_executor;
@@ -230,6 +237,7 @@ private:
     executor* prev_ = nullptr;
     detail::cancel_node* root_;       // changed under the registry's lock
     detail::cancel_node* local_root_; // with a reference of its own where it is another
+    detail::source_node* next_root_;
 };
 
 namespace detail {
@@ -238,6 +246,7 @@ namespace detail {
 class [[nodiscard]] enter_executor {
 public:
     explicit enter_executor(executor& on) noexcept : on_(on), saved_(this_thread()) {
+        watch_for_exit();
         this_thread() = {&on, nullptr, 0, coarse_ms(on.now()), 0, attention::view(on.calls())};
         on.context_ = &this_thread();
     }

@@ -99,7 +99,13 @@ protected:
     ~call_boundary() = default;
 
     bool start_call(control& task) noexcept {
-        return this->start(task, [this]() -> decltype(auto) {
+        return start_call(task, [] {});
+    }
+    /// The same after `prepare()`: an exception from that is the call's.
+    template <class P>
+    bool start_call(control& task, const P& prepare) noexcept {
+        return this->start(task, [this, &prepare]() -> decltype(auto) {
+            prepare();
             return std::apply(
                 [](auto&... parts) -> decltype(auto) { return std::invoke(std::move(parts)...); }, call_);
         });

@@ -16,7 +16,9 @@
 #include <exception>
 #include <source_location>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <levada/base/await_site.hpp>
 #include <levada/base/executor.hpp>
@@ -59,6 +61,7 @@ enum class task_flag : std::uint16_t {
     retiring = 512,   // claimed or cancelled, and waits for the kernel to let go
     named = 256,      // has a name in the table of names
     beginning = 1024, // its callable is being called: arguments move into its first frame
+    kept = 2048,      // ended by an exception that its group keeps, and has told nobody yet
 };
 
 /// What the holder of a join_handle and the end of the task tell each other.
@@ -128,6 +131,17 @@ public:
     void set_exception(std::exception_ptr e) noexcept;
     [[nodiscard]] std::exception_ptr take_exception() noexcept;
 
+    // For the group that keeps its failure:
+
+    /// The task fails, and keeps its exception until the reference goes that this takes.
+    void keep_failure() noexcept {
+        set(task_flag::kept);
+        ref();
+    }
+    void failure_is_told() noexcept { clear(task_flag::kept); }
+    /// For those who have a reference, or the lock of its parent.
+    [[nodiscard]] std::exception_ptr kept_failure() const noexcept { return exception_; }
+
     // For whoever holds the join handle:
 
     [[nodiscard]] bool has_handle() const noexcept {
@@ -166,6 +180,7 @@ public:
 protected:
     ~control() {
         if (has(task_flag::thrown)) exception_.~exception_ptr();
+        if (has(task_flag::named)) forget_name();
     }
 
     /// Calls the callable. Gives the root frame, or null when a plain callable has already run.
@@ -206,6 +221,44 @@ private:
     await_site awaits_at_;
 };
 
+/// A task that has failed, for whoever keeps its exception.
+class failed_task {
+public:
+    failed_task() noexcept = default;
+    /// At the end of the task.
+    explicit failed_task(control& task) noexcept : task_(&task) { task.keep_failure(); }
+    failed_task(failed_task&& other) noexcept : task_(std::exchange(other.task_, nullptr)) {}
+    failed_task& operator=(failed_task other) noexcept {
+        std::swap(task_, other.task_);
+        return *this;
+    }
+    ~failed_task() {
+        if (task_) task_->unref();
+    }
+    explicit operator bool() const noexcept { return task_ != nullptr; }
+    /// Throws what it threw, if there is one.
+    void rethrow() const {
+        if (!task_) return;
+        task_->failure_is_told();
+        std::rethrow_exception(task_->kept_failure());
+    }
+
+private:
+    control* task_ = nullptr;
+};
+
+/// Calls `f` with the words of an exception, as a string view.
+template <class F>
+void with_words_of(const std::exception_ptr& e, const F& f) {
+    try {
+        std::rethrow_exception(e);
+    } catch (const std::exception& ex) {
+        f(std::string_view(ex.what()));
+    } catch (...) {
+        f(std::string_view("not a std::exception"));
+    }
+}
+
 /// The task that runs on this thread, or terminates with "`what` outside of a task".
 [[nodiscard]] control& current_task(const char* what) noexcept;
 
@@ -234,7 +287,7 @@ protected:
     boundary(const boundary&) = delete;
     boundary& operator=(const boundary&) = delete;
 
-    /// Opens the region and makes it current.
+    /// Opens the region and makes it current. What throws after that has to leave it as the body does.
     void enter(node_kind kind, control& task, promise_base& caller);
 
 private:

@@ -53,6 +53,14 @@ void see_tasks(cancel_node& root, const std::function<void(const task_view&)>& s
 /// The same for the tasks of all loops of the process.
 void see_all_tasks(const std::function<void(const task_view&)>& see);
 
+/// A task that has failed, and whose group has told nobody yet.
+struct failure_view {
+    std::string name;
+    await_site started_at;
+    std::exception_ptr thrown;
+};
+void see_failures(cancel_node& root, const std::function<void(const failure_view&)>& see);
+
 /// The roots of all loops of the process, kept for as long as this lives.
 class all_roots {
 public:
@@ -78,7 +86,8 @@ public:
     /// A line that says what the task is and what it waits for, then one for each frame.
     void write(std::string& out, const task_view& task);
     /// A task in a few words: its name, or where it was started.
-    void write_name(std::string& out, const task_view& task);
+    void write_name(std::string& out, const task_view& task) { write_name(out, task.name, task.started_at); }
+    void write_name(std::string& out, const std::string& name, await_site started_at);
 
 private:
     [[nodiscard]] const std::string& place(await_site at, bool with_function);

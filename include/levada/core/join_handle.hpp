@@ -53,21 +53,34 @@ public:
     join_op(join_op&& other) noexcept : handle_(other.handle_), waiter_(node_kind::on_end, *this) {}
 
     bool try_commit(work_list&) noexcept override { return task().state() == park_state::ended; }
+    ~join_op() {
+        if (joined_) joined_->unref();
+    }
     bool link() noexcept override {
-        const bool ended = task().link(waiter_);
-        linked_ = !ended;
-        return ended;
+        control& t = task();
+        if (t.link(waiter_)) return true;
+        t.ref(); // the handle may be dropped while this waits
+        joined_ = &t;
+        linked_ = true;
+        return false;
     }
     void unlink() noexcept override {
-        if (std::exchange(linked_, false)) task().unlink(waiter_);
+        if (std::exchange(linked_, false)) joined_->unlink(waiter_);
     }
     void describe(std::string& out) const override { describe_join(out, task()); }
     void wakers(wake_sources& out) const override { wakers_of_join(out, task()); }
-    outcome take() { return handle_->finish(); }
+    outcome take() {
+        if (joined_ && !joined_->has_handle())
+            fatal("a join_handle was dropped, or detached, while a task waits in its join(); of the task "
+                  "started",
+                  joined_->where());
+        return handle_->finish();
+    }
 
 private:
-    control& task() const noexcept { return handle_->block(); }
+    control& task() const noexcept { return joined_ ? *joined_ : handle_->block(); }
     join_handle<T>* handle_;
+    control* joined_ = nullptr; // once linked
     bool linked_ = false;
     tree_waiter waiter_;
 };

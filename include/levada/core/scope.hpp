@@ -94,8 +94,8 @@ public:
         control& task = h.promise().owner();
         this->enter(node_kind::scope, task, h.promise());
         this->node().deadline = token_.deadline();
-        this->node().attached = std::make_unique<link>(this->node(), token_);
-        return this->start_call(task);
+        return this->start_call(
+            task, [this] { this->node().attached = std::make_unique<link>(this->node(), token_); });
     }
     flat_result<T> await_resume() { return this->report(); }
 

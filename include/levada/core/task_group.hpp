@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <source_location>
 #include <system_error>
 #include <tuple>
@@ -13,6 +14,7 @@
 #include <levada/cancel/token.hpp>
 #include <levada/core/natural.hpp>
 #include <levada/core/spawn.hpp>
+#include <levada/core/wait_queue.hpp>
 
 namespace levada {
 
@@ -42,22 +44,17 @@ private:
 };
 
 /// Waits for room in a group; what it commits is a place.
-class room_op : public arm, public list_hook {
+class room_op : public queued_arm {
 public:
     using outcome = void;
-    explicit room_op(task_group& g) noexcept : group_(&g) {}
-    room_op(room_op&& other) noexcept : group_(other.group_) {}
+    explicit room_op(task_group& g) noexcept;
 
-    lock* shared_lock() const noexcept override;
     bool try_commit(work_list&) noexcept override;
-    bool link() noexcept override;
-    void unlink() noexcept override;
     void describe(std::string& out) const override { out += "task_group::start"; }
 
 protected:
     friend class levada::task_group;
     task_group* group_;
-    bool linked_ = false;
 };
 
 template <class F, class... A>
@@ -82,13 +79,7 @@ public:
     /// The same if there is room under the limit; says whether it did.
     LEVADA_STARTER(bool, try_go, try_go_at)
     /// `co_await g.start(f, args...)` waits for room under the limit, then starts. *Cancel*: starts nothing.
-    template <class F, class... A>
-    [[nodiscard]] auto start(F&& f, A&&... args) {
-        detail::check_natural<F>();
-        detail::check_startable<F, A...>();
-        return detail::start_op<std::decay_t<F>, std::decay_t<A>...>(*this, std::forward<F>(f),
-                                                                     std::forward<A>(args)...);
-    }
+    LEVADA_STARTER([[nodiscard]] auto, start, start_at)
     /// At most `n` tasks at once for `start` and `try_go`; 0, as at first, means any number.
     void limit(std::size_t n) noexcept;
 
@@ -109,16 +100,32 @@ public:
     /// The tasks that run.
     [[nodiscard]] std::size_t size() const noexcept { return node_->live(); }
 
+    /// For the library: `go` and `start` with the place that asked for the task.
+    template <class F, class... A>
+    void go_at(const std::source_location& where, F&& f, A&&... args) {
+        detail::check_startable<F, A...>();
+        take_place();
+        launch(where, std::forward<F>(f), std::forward<A>(args)...);
+    }
+    template <class F, class... A>
+    [[nodiscard]] auto start_at(const std::source_location& where, F&& f, A&&... args) {
+        detail::check_natural<F>();
+        detail::check_startable<F, A...>();
+        return detail::start_op<std::decay_t<F>, std::decay_t<A>...>(where, *this, std::forward<F>(f),
+                                                                     std::forward<A>(args)...);
+    }
     /// For `with_group`: a group in the region of its body, which is cancelled with it.
     task_group(detail::scope_node& body, const std::source_location& where);
     [[nodiscard]] bool await_idle() noexcept { return node_->await_idle(); }
     [[nodiscard]] bool was_cut() const noexcept { return node_->was_cut(); }
+    void throw_first_failure(bool though_thrown);
 
 private:
     friend class detail::group_wait_op;
     friend class detail::room_op;
     template <class F, class... A>
     friend class detail::start_op;
+    using failure_handler = std::function<void(std::exception_ptr)>;
 
     struct child_end {
         static constexpr bool joinable = false;
@@ -143,16 +150,10 @@ private:
         made.launch(*node_);
     }
     template <class F, class... A>
-    void go_at(const std::source_location& where, F&& f, A&&... args) {
-        detail::check_startable<F, A...>();
-        take_place();
-        launch(where, std::forward<F>(f), std::forward<A>(args)...);
-    }
-    template <class F, class... A>
     bool try_go_at(const std::source_location& where, F&& f, A&&... args) {
         detail::check_startable<F, A...>();
         {
-            detail::lock_guard guard(lock_);
+            detail::lock_guard guard(waiting_.guarded_by);
             if (!has_place()) return false;
         }
         launch(where, std::forward<F>(f), std::forward<A>(args)...);
@@ -164,18 +165,18 @@ private:
     [[nodiscard]] bool has_place() noexcept;                 // takes it; with the lock held
     void hand_out_places(detail::work_list& ready) noexcept; // with the lock held
     void child_ended(detail::control& task, detail::after_unlock& todo) noexcept;
-    void throw_first_failure();
+    void tell_failure(const failure_handler& tell, std::exception_ptr e) const noexcept;
+    [[nodiscard]] bool is_waited_for() const noexcept;
 
     detail::scope_node* node_;
     detail::scope_node* cancels_; // itself, or the region of the body of its with_group
     bool thrown_ = false;         // the first failure was rethrown
     std::source_location where_;
-    mutable detail::lock lock_; // guards what follows
+    mutable detail::wait_queue waiting_; // for room; its lock guards what follows
     std::size_t limit_ = 0;
-    std::size_t taken_ = 0; // places
-    detail::intrusive_list<detail::room_op> waiting_;
-    std::vector<std::exception_ptr> failures_;
-    std::function<void(std::exception_ptr)> on_failure_;
+    std::size_t taken_ = 0;    // places
+    detail::work_list failed_; // tasks that have ended, and keep their exceptions; the first one first
+    std::shared_ptr<const failure_handler> on_failure_;
 };
 
 namespace detail {
@@ -185,22 +186,27 @@ class [[nodiscard]] start_op final : public awaitable_arm<start_op<F, A...>, roo
 public:
     using outcome = void;
     template <class G, class... B>
-    explicit start_op(task_group& g, G&& f, B&&... args)
-        : awaitable_arm<start_op, room_op>(g), call_(std::forward<G>(f), std::forward<B>(args)...) {}
+    start_op(const std::source_location& where, task_group& g, G&& f, B&&... args)
+        : awaitable_arm<start_op, room_op>(g),
+          call_(std::forward<G>(f), std::forward<B>(args)...),
+          where_(where) {}
 
     start_op(start_op&& other)
-        : awaitable_arm<start_op, room_op>(*other.group_), call_(std::move(other.call_)) {}
+        : awaitable_arm<start_op, room_op>(*other.group_),
+          call_(std::move(other.call_)),
+          where_(other.where_) {}
 
     /// The place is taken: starts the task in it.
     void take() {
-        std::apply(
-            [this](auto&... parts) { this->group_->launch(std::source_location(), std::move(parts)...); },
-            call_);
+        std::apply([this](auto&... parts) { this->group_->launch(where_, std::move(parts)...); }, call_);
     }
 
 private:
     std::tuple<F, A...> call_;
+    std::source_location where_;
 };
+
+inline room_op::room_op(task_group& g) noexcept : queued_arm(g.waiting_), group_(&g) {}
 
 } // namespace detail
 } // namespace levada

@@ -25,13 +25,14 @@ public:
     bool await_suspend(std::coroutine_handle<P> h) {
         control& task = h.promise().owner();
         this->enter(node_kind::scope, task, h.promise());
-        group_.emplace(this->node(), where_);
-        return this->start(task, [this]() -> decltype(auto) { return std::invoke(body_, *group_); });
+        return this->start(task, [this]() -> decltype(auto) {
+            group_.emplace(this->node(), where_);
+            return std::invoke(body_, *group_);
+        });
     }
     T await_resume() {
         if (this->threw()) this->rethrow();
-        const auto failures = group_->failures();
-        if (!failures.empty()) std::rethrow_exception(failures.front());
+        group_->throw_first_failure(true);
         if constexpr (std::is_void_v<T>) {
             if (!this->unwound()) this->take();
         } else {
@@ -44,11 +45,12 @@ public:
 
 private:
     bool body_done(control&, bool) noexcept override {
+        if (!group_) return true; // there was no memory for it
         // The first failure stops the others; a body that ended well waits for them.
         if (this->threw()) group_->cancel();
         return !group_->await_idle();
     }
-    bool cut_short() const noexcept override { return group_->was_cut(); }
+    bool cut_short() const noexcept override { return group_ && group_->was_cut(); }
 
     F body_;
     std::source_location where_;

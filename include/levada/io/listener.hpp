@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -13,6 +14,11 @@ namespace levada::detail {
 
 /// What an accept has brought: a connection, or the kernel's word that it cannot have one.
 struct accepted {
+    [[nodiscard]] static accepted lost() noexcept {
+        accepted a;
+        a.failure = -ENOMEM;
+        return a;
+    }
     descriptor connection;
     int failure = 0; // a negated errno
 };

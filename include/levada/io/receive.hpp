@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -69,6 +70,11 @@ namespace detail {
 
 /// What a receive has brought: bytes, or the kernel's word that there are none.
 struct received {
+    [[nodiscard]] static received lost() noexcept {
+        received r;
+        r.answer = -ENOMEM;
+        return r;
+    }
     io_buffer bytes;
     int answer = 0; // a count, 0 at the end of the stream, or a negated errno
 };

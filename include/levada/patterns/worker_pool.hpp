@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -30,11 +31,12 @@ task<> pool_worker(task_group& pool, recv_channel<J> jobs, send_channel<R> resul
 }
 
 template <class J, class R, class F>
-task<> run_pool(std::size_t n, recv_channel<J> jobs, send_channel<R> results, F f) {
+task<> run_pool(std::size_t n, recv_channel<J> jobs, send_channel<R> results, F f,
+                const std::source_location where) {
     defer done([&] { results.close(); });
     auto body = [&](task_group& g) -> task<> {
         for (std::size_t i = 0; i < n; ++i)
-            g.go(pool_worker<J, R, F>, std::ref(g), jobs, results, std::ref(f));
+            g.go_at(where, pool_worker<J, R, F>, std::ref(g), jobs, results, std::ref(f));
         co_return;
     };
     co_await with_group(std::ref(body));
@@ -50,13 +52,14 @@ task<> run_pool(std::size_t n, recv_channel<J> jobs, send_channel<R> results, F 
 /// An exception from `f` cancels the other workers, closes `results` and is thrown here. *Cancel*: the
 /// workers are cancelled and joined, and `results` is closed; a job that was taken is lost with its worker.
 template <class Jobs, class Results, class F>
-[[nodiscard]] task<> worker_pool(std::size_t n, const Jobs& jobs, const Results& results, F&& f) {
+[[nodiscard]] task<> worker_pool(std::size_t n, const Jobs& jobs, const Results& results, F&& f,
+                                 LEVADA_HERE) {
     detail::check_natural<F>();
     using J = typename Jobs::value_type;
     using R = typename Results::value_type;
     static_assert(std::invocable<std::decay_t<F>&, J>, "the workers' function takes a job");
     detail::check_returned<std::invoke_result_t<std::decay_t<F>&, J>>();
-    return detail::run_pool<J, R, std::decay_t<F>>(n, jobs, results, std::forward<F>(f));
+    return detail::run_pool<J, R, std::decay_t<F>>(n, jobs, results, std::forward<F>(f), where);
 }
 
 } // namespace levada

@@ -22,12 +22,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <utility>
 #include <vector>
 
 #include <levada/base/frame_pool.hpp>
+#include <levada/core/wait_queue.hpp>
 #include <levada/runtime/kernel_op.hpp>
-#include <levada/sync/wait_queue.hpp>
 
 namespace levada::detail {
 
@@ -63,6 +64,8 @@ protected:
     virtual void post_to_waiter() noexcept = 0;
     [[nodiscard]] virtual bool is_full() noexcept = 0;
     [[nodiscard]] virtual bool is_waited_for() noexcept = 0;
+    /// Whether a task waits for it, or has yet to let go of it.
+    [[nodiscard]] virtual bool is_in_use() noexcept = 0;
     /// The ring in which it is armed.
     [[nodiscard]] ring& on() const noexcept { return *ring_; }
     /// Whether nothing is to be asked of the kernel any more. On the loop's thread.
@@ -117,7 +120,8 @@ private:
 template <class Item>
 class arrival_arm;
 
-/// A multishot with its queue of `Item`s, which are made empty, and moved without throwing.
+/// A multishot with its queue of `Item`s, which are made empty, and moved without throwing. Where there is no
+/// memory to keep one, it and all that come behind it are dropped, and `Item::lost()` stands in their place.
 template <class Item>
 class arrivals : public multishot {
 public:
@@ -127,7 +131,11 @@ public:
     }
     /// Takes the oldest. With the queue's lock held.
     [[nodiscard]] bool take_now(Item& to) noexcept {
-        if (first_ == items_.size()) return false;
+        if (first_ == items_.size()) {
+            if (!std::exchange(lost_, false)) return false;
+            to = Item::lost();
+            return true;
+        }
         to = std::move(items_[first_]);
         if (++first_ == items_.size()) {
             first_ = 0;
@@ -148,9 +156,8 @@ protected:
             lock_guard guard(waiting_.guarded_by);
             if (queued_arm* a = waiting_.claim_first(ready))
                 static_cast<arrival_arm<Item>*>(a)->put(std::move(item));
-            else if (then == if_nobody_waits::last) items_.push_back(std::move(item));
-            else if (then == if_nobody_waits::first && first_ != 0) items_[--first_] = std::move(item);
-            else if (then == if_nobody_waits::first) items_.insert(items_.begin(), std::move(item));
+            else if (then == if_nobody_waits::last) keep_last(std::move(item));
+            else if (then == if_nobody_waits::first) keep_first(std::move(item));
         }
         post_all(ready);
     }
@@ -158,13 +165,38 @@ protected:
         lock_guard guard(waiting_.guarded_by);
         return !waiting_.arms.empty();
     }
+    [[nodiscard]] bool is_in_use() noexcept final {
+        lock_guard guard(waiting_.guarded_by);
+        return waiting_.is_waited_for();
+    }
 
 private:
     friend class arrival_arm<Item>;
     static constexpr std::size_t few = 8;
     [[nodiscard]] bool is_full() noexcept final {
         lock_guard guard(waiting_.guarded_by);
-        return items_.size() - first_ >= most_;
+        return lost_ || items_.size() - first_ >= most_;
+    }
+    // With the lock held:
+    void keep_last(Item&& item) noexcept {
+        if (lost_) return;
+        try {
+            items_.push_back(std::move(item));
+        } catch (const std::bad_alloc&) {
+            lost_ = true;
+        }
+    }
+    void keep_first(Item&& item) noexcept {
+        if (first_ != 0) {
+            items_[--first_] = std::move(item);
+            return;
+        }
+        try {
+            items_.insert(items_.begin(), std::move(item));
+        } catch (const std::bad_alloc&) {
+            items_.clear();
+            lost_ = true;
+        }
     }
     void post_to_waiter() noexcept final {
         lock_guard guard(waiting_.guarded_by);
@@ -173,6 +205,7 @@ private:
     wait_queue waiting_; // its lock guards the items
     std::vector<Item> items_;
     std::size_t first_ = 0;
+    bool lost_ = false; // what came behind the items
     const std::size_t most_;
 };
 

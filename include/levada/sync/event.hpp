@@ -3,7 +3,7 @@
 #include <source_location>
 
 #include <levada/sync/blocking.hpp>
-#include <levada/sync/wait_queue.hpp>
+#include <levada/sync/gate.hpp>
 
 namespace levada {
 

@@ -6,7 +6,7 @@
 
 #include <levada/core/control.hpp>
 #include <levada/sync/blocking.hpp>
-#include <levada/sync/wait_queue.hpp>
+#include <levada/sync/gate.hpp>
 
 namespace levada {
 

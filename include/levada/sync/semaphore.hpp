@@ -5,8 +5,8 @@
 #include <string>
 #include <utility>
 
+#include <levada/core/wait_queue.hpp>
 #include <levada/sync/blocking.hpp>
-#include <levada/sync/wait_queue.hpp>
 
 namespace levada {
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include <levada/core/spawn.hpp>
-#include <levada/sync/wait_queue.hpp>
+#include <levada/core/wait_queue.hpp>
 
 namespace levada {
 
@@ -24,14 +24,12 @@ public:
     bool try_commit(work_list&) noexcept override;
     void describe(std::string& out) const override;
     void await_resume() { take(); }
-    void take() {
-        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
-    }
+    void take() { failed_task(std::move(failed_)).rethrow(); }
 
 private:
     friend class levada::wait_group;
     wait_group* group_;
-    std::exception_ptr failure_; // given with the commit, so that the group may be gone when it is thrown
+    failed_task failed_; // given with the commit, so that the group may be gone when it is thrown
 };
 
 } // namespace detail
@@ -78,8 +76,8 @@ private:
 
     mutable detail::wait_queue waiting_; // its lock guards what follows
     std::ptrdiff_t count_ = 0;
-    std::size_t running_ = 0; // tasks of go()
-    std::exception_ptr failure_;
+    std::size_t running_ = 0;    // tasks of go()
+    detail::failed_task failed_; // the first one
     std::source_location where_;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// What mutex, semaphore, event and latch have in common: arms that stand in a queue, under one lock.
+// What mutex, semaphore, event, latch, groups and multishots have in common: arms that stand in a queue,
+// under one lock.
 //
 // Invariants:
 // 1. An arm stands in the queue from `link` until it is popped there to be claimed, or unlinked by its task.
@@ -11,8 +12,11 @@
 //    does; and whoever claims touches the object last when letting go of the lock. An arm that lost in its
 //    select does touch it, to unlink.
 // 4. An arm is claimed first, and given what it waited for after that and under the same lock.
+// 5. An arm that was popped and turned out to be claimed by others, a cancel or another arm, is a ghost until
+//    its task has unlinked it, which takes the lock. An object that has arms or ghosts must not go: its
+//    destructor asks `is_waited_for()`, and terminates.
 
-#include <string>
+#include <cstdint>
 
 #include <levada/base/awaitable.hpp>
 #include <levada/base/intrusive_list.hpp>
@@ -28,11 +32,18 @@ class wait_queue {
 public:
     /// Pops arms until one of them was claimed; null when there is none. With the lock held.
     [[nodiscard]] queued_arm* claim_first(work_list& ready) noexcept;
-    /// Takes an arm out that stands in the queue. With the lock held.
-    void remove(queued_arm& a) noexcept;
+    /// Claims an arm that stands in the queue, which it leaves; says whether it was claimed here. With the
+    /// lock held.
+    [[nodiscard]] bool claim(queued_arm& a, work_list& ready) noexcept;
+    /// Whether an arm stands in the queue, or has yet to unlink. With the lock held.
+    [[nodiscard]] bool is_waited_for() const noexcept { return !arms.empty() || ghosts_ != 0; }
 
     lock guarded_by;
     intrusive_list<queued_arm> arms;
+
+private:
+    friend class queued_arm;
+    std::uint32_t ghosts_ = 0;
 };
 
 /// An operation that waits in such a queue.
@@ -50,9 +61,14 @@ public:
 protected:
     friend class wait_queue;
     ~queued_arm() = default;
+    /// Lets go of the queue; says whether this stood in it. With the lock held.
+    bool leave() noexcept;
 
     wait_queue* queue_;
-    bool linked_ = false; // stands in the queue; guarded by its lock
+
+private:
+    enum class place : std::uint8_t { outside, queued, ghost };
+    place place_ = place::outside; // guarded by the queue's lock
 };
 
 /// Awaits such an arm on its own: it is resumed only when it has committed, and so stands in no queue.
@@ -64,47 +80,6 @@ public:
 
 protected:
     ~queue_awaitable() = default;
-};
-
-/// What is open or shut, and waited for to be open: the part that event and latch share.
-class gate {
-public:
-    gate(bool open, const char* waiting) noexcept : open_(open), waiting_(waiting) {}
-    gate(const gate&) = delete;
-    gate& operator=(const gate&) = delete;
-
-    [[nodiscard]] lock& guarded_by() const noexcept { return queue_.guarded_by; }
-    // With the lock held:
-    [[nodiscard]] bool is_open() const noexcept { return open_; }
-    [[nodiscard]] bool is_waited_for() const noexcept { return !queue_.arms.empty(); }
-    void shut() noexcept { open_ = false; }
-    /// Claims all who wait.
-    void open(work_list& ready) noexcept {
-        open_ = true;
-        while (queue_.claim_first(ready)) {
-        }
-    }
-
-private:
-    friend class gate_op;
-    mutable wait_queue queue_;
-    bool open_;
-    const char* waiting_; // what to call an arm that waits
-};
-
-/// `co_await event.wait()` and `co_await latch.wait()`, and the same as arms.
-class [[nodiscard]] gate_op final : public queue_awaitable<gate_op> {
-public:
-    using outcome = void;
-    explicit gate_op(gate& g) noexcept : queue_awaitable(g.queue_), gate_(&g) {}
-    gate_op(gate_op&& other) noexcept : gate_op(*other.gate_) {}
-
-    bool try_commit(work_list&) noexcept override { return gate_->open_; }
-    void describe(std::string& out) const override { out += gate_->waiting_; }
-    void take() noexcept {}
-
-private:
-    gate* gate_;
 };
 
 } // namespace levada::detail
