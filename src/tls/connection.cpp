@@ -67,6 +67,7 @@ tls_connection::step tls_connection::call(const F& f) noexcept {
     } else {
         s.what = outcome::failed;
         s.why = failed_ = why_failed(error);
+        if (!carried_) send_without_waiting(); // an alert
     }
     return s;
 }
@@ -92,6 +93,15 @@ void tls_connection::send_without_waiting() noexcept {
     }
 }
 
+bool tls_connection::is_broken() const noexcept { return cut_ || ended_ || send_failed_; }
+
+tls_connection::step tls_connection::broken() noexcept {
+    step s;
+    s.what = outcome::failed;
+    s.why = broken_pipe();
+    return s;
+}
+
 tls_connection::step tls_connection::read_now(std::span<std::byte> to) {
     const std::lock_guard held(guard_);
     const std::uint64_t made_before = wire_.made_in_all();
@@ -112,12 +122,8 @@ tls_connection::step tls_connection::read_now(std::span<std::byte> to) {
 tls_connection::step tls_connection::write_now(std::span<const std::byte> from) {
     from = from.first(std::min(from.size(), most_at_once));
     const std::lock_guard held(guard_);
-    if (cut_ || ended_ || send_failed_) {
-        step s;
-        s.what = outcome::failed;
-        s.why = broken_pipe();
-        return s;
-    }
+    if (is_broken()) return broken();
+    if (from.empty()) return {};
     wire_.reserve(from.size());
     return call(
         [from](SSL* ssl, std::size_t& n) { return ::SSL_write_ex(ssl, from.data(), from.size(), &n); });
@@ -127,11 +133,7 @@ tls_connection::step tls_connection::end_now() {
     const std::lock_guard held(guard_);
     step s;
     if (ended_) return s;
-    if (cut_ || send_failed_) {
-        s.what = outcome::failed;
-        s.why = broken_pipe();
-        return s;
-    }
+    if (is_broken()) return broken();
     s = call([](SSL* ssl, std::size_t&) {
         // In the middle of a message of the peer's about the handshake OpenSSL does not end it.
         if (::SSL_in_init(ssl)) {
@@ -218,19 +220,21 @@ task<result<std::size_t>> tls_connection::write_all(std::span<const std::byte> f
     const auto turn = co_await writing_.lock();
     part_written part(*this);
     std::size_t written = 0;
-    while (written < from.size()) {
+    do {
         const step put = write_now(from.subspan(written));
+        if (put.what == outcome::failed) co_return fail(put.why);
+        if (put.what == outcome::ended) co_return fail(broken_pipe());
         if (put.what == outcome::needs_bytes) { // the rest of a message about the handshake
-            auto fetched = co_await fetch(put.arrivals);
+            auto fetched = co_await answer_and_fetch(put.arrivals);
             if (!fetched) co_return fail(fetched.error());
             continue;
         }
-        if (put.what == outcome::done) part.begins();
-        auto carried = co_await carry(); // an alert too
-        if (put.what != outcome::done) co_return fail(put.what == outcome::failed ? put.why : broken_pipe());
+        if (put.count == 0) break;
+        part.begins();
+        auto carried = co_await carry();
         if (!carried) co_return fail(carried.error());
         written += put.count;
-    }
+    } while (written < from.size());
     part.is_whole();
     co_return written;
 }
@@ -239,14 +243,14 @@ task<result<void>> tls_connection::shutdown_write() {
     const auto turn = co_await writing_.lock();
     for (;;) {
         const step done = end_now();
+        if (done.what == outcome::failed) co_return fail(done.why);
+        if (done.what == outcome::ended) co_return fail(broken_pipe());
         if (done.what == outcome::needs_bytes) {
-            auto fetched = co_await fetch(done.arrivals);
+            auto fetched = co_await answer_and_fetch(done.arrivals);
             if (!fetched) co_return fail(fetched.error());
             continue;
         }
         auto carried = co_await carry();
-        if (done.what != outcome::done)
-            co_return fail(done.what == outcome::failed ? done.why : broken_pipe());
         if (!carried) co_return fail(carried.error());
         co_return co_await socket_.shutdown_write();
     }
@@ -292,6 +296,14 @@ task<result<void>> tls_connection::fetch(std::uint64_t arrivals) {
     const std::lock_guard held(guard_);
     wire_.arrives(std::move(**arrived));
     co_return result<void>();
+}
+
+/// For a writer: what reads owe the peer is sent first, since nobody else may send it while `writing_` is
+/// held.
+task<result<void>> tls_connection::answer_and_fetch(std::uint64_t arrivals) {
+    auto carried = co_await carry();
+    if (!carried) co_return fail(carried.error());
+    co_return co_await fetch(arrivals);
 }
 
 task<result<std::size_t>> tls_connection::read(std::span<std::byte> to) {
@@ -350,9 +362,9 @@ task<result<void>> tls_connection::agree() {
     const auto turn = co_await writing_.lock();
     for (;;) {
         const step done = agree_now();
-        auto carried = co_await carry(); // an alert too
         if (done.what == outcome::failed) co_return fail(done.why);
         if (done.what == outcome::ended) co_return fail(std::make_error_code(std::errc::connection_aborted));
+        auto carried = co_await carry();
         if (!carried) co_return fail(carried.error());
         if (done.what == outcome::done) {
             if (!chose_what_was_offered()) co_return fail(std::make_error_code(std::errc::protocol_error));

@@ -76,6 +76,8 @@ private:
     [[nodiscard]] std::error_code why_failed(int error) noexcept;
     [[nodiscard]] bool owes_answers() noexcept;
     void send_without_waiting() noexcept;
+    [[nodiscard]] bool is_broken() const noexcept;
+    [[nodiscard]] static step broken() noexcept;
 
     [[nodiscard]] step agree_now();
     [[nodiscard]] step read_now(std::span<std::byte> to);
@@ -85,6 +87,7 @@ private:
 
     /// Gets bytes for OpenSSL, unless some have come since that many arrivals.
     [[nodiscard]] task<result<void>> fetch(std::uint64_t arrivals);
+    [[nodiscard]] task<result<void>> answer_and_fetch(std::uint64_t arrivals);
     [[nodiscard]] task<std::optional<result<io_buffer>>> receive_or_answer(bool carried);
     [[nodiscard]] task<result<void>> carry();
     [[nodiscard]] std::span<const std::byte> next_to_carry(std::size_t sent) noexcept;

@@ -142,8 +142,9 @@ TLS_TASK("a peer that has us answer without end, and reads none of it, is refuse
 namespace {
 
 /// After one byte of data comes half of a ticket that is too long for one record, in one piece: once the byte
-/// is read, the next read has OpenSSL read that half before it waits.
-task<mixed> with_half_a_ticket(SSL_CTX* context, std::string& rest) {
+/// is read, the next read has OpenSSL read that half before it waits. In front of all may come a wish for new
+/// keys, which has to be answered.
+task<mixed> with_half_a_ticket(SSL_CTX* context, std::string& rest, bool new_keys = false) {
     ::SSL_CTX_set_num_tickets(context, 0);
     ::SSL_CTX_set_session_ticket_cb(
         context,
@@ -154,6 +155,7 @@ task<mixed> with_half_a_ticket(SSL_CTX* context, std::string& rest) {
         nullptr, nullptr);
     mixed c = co_await connected_to_raw(context, here().client());
     REQUIRE(::SSL_set_max_send_fragment(c.far->ssl(), 512) == 1);
+    if (new_keys) REQUIRE(::SSL_key_update(c.far->ssl(), SSL_KEY_UPDATE_REQUESTED) == 1);
     REQUIRE(::SSL_write(c.far->ssl(), "x", 1) == 1);
     REQUIRE(::SSL_new_session_ticket(c.far->ssl()) == 1);
     REQUIRE(::SSL_do_handshake(c.far->ssl()) == 1);
@@ -199,6 +201,74 @@ TLS_TASK("a write, and an end, in the middle of a message about the handshake wa
         auto n = co_await reading.join();
         CHECK(holds(n, std::size_t(3)));
     }
+}
+
+TLS_TASK("a write, and an end, that waits for the rest of a message sends first what a read owed") {
+    for (const bool writes : {true, false}) {
+        const raw_context context = raw_server(TLS1_3_VERSION);
+        std::string rest;
+        mixed c = co_await with_half_a_ticket(context.get(), rest, true);
+        const std::size_t filled = fill(c.near.socket());
+        std::array<char, 64> b;
+        auto one = co_await c.near.read(std::span<char>(b)); // has made the answer
+        CHECK(holds(one, std::size_t(1)));
+        auto reading = start_reading(c.near, b);
+        co_await until_parked(reading);
+        reading.cancel();
+        auto r = co_await reading.join();
+        CHECK(r.error() == errc::cancelled);
+        const std::string text = "hello";
+        auto doing = spawn([&]() -> task<result<void>> {
+            if (!writes) co_return co_await c.near.shutdown_write();
+            auto n = co_await c.near.write_all(text);
+            if (!n) co_return fail(n.error());
+            co_return result<void>();
+        });
+        co_await c.far->skip(filled);
+        const bool answered = co_await c.far->pull();
+        CHECK(answered);
+        CHECK_FALSE(doing.done());
+        co_await c.far->send(rest);
+        auto did = co_await doing.join();
+        CHECK(did);
+        const std::string got = co_await c.far->read(text.size());
+        CHECK(got == (writes ? text : ""));
+    }
+}
+
+TLS_TASK("after a cut write the next write, and an end, fails at once, though there is no room") {
+    sockets s = co_await connected_sockets();
+    auto accepting = spawn(&tls_stream::accept, here().server(), std::move(s.far));
+    auto near = co_await tls_stream::connect(here().client(), std::move(s.near), "localhost");
+    auto far = co_await accepting.join();
+    REQUIRE(near);
+    REQUIRE(far);
+    const std::string much(8 << 20, 'x');
+    auto writing = start_writing(*near, much);
+    co_await until_full(near->socket());
+    writing.cancel();
+    auto cut = co_await writing.join();
+    CHECK(cut.error() == errc::cancelled);
+    for (const std::size_t size : {1, 0}) {
+        auto again = co_await near->write_all(std::string_view(much).substr(0, size));
+        CHECK(again.error() == std::errc::broken_pipe);
+    }
+    auto ended = co_await near->shutdown_write();
+    CHECK(ended.error() == std::errc::broken_pipe);
+}
+
+TLS_TASK("after a failure of OpenSSL's a write, and an end, fails at once, though there is no room") {
+    const raw_context context = raw_server(TLS1_3_VERSION);
+    mixed c = co_await connected_to_raw(context.get(), here().client());
+    static_cast<void>(fill(c.near.socket()));
+    co_await c.far->send("no record of TLS at all");
+    std::array<char, 64> b;
+    auto first = co_await c.near.read(std::span<char>(b));
+    REQUIRE_FALSE(first);
+    auto written = co_await c.near.write_all("x");
+    CHECK(written.error() == first.error());
+    auto ended = co_await c.near.shutdown_write();
+    CHECK(ended.error() == first.error());
 }
 
 TLS_TASK("after a failure of OpenSSL's every read and write says the same") {

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
@@ -121,6 +122,23 @@ inline task<> until_full(const tcp_stream& s) {
     while (has_room(s)) co_await this_task::yield();
 }
 
+/// Fills it with bytes that are no records, and gives how many: the peer has to take them out again.
+inline std::size_t fill(const tcp_stream& s) {
+    static constexpr std::array<char, 4096> nothing{};
+    std::size_t filled = 0;
+    const auto send_by = [&](std::size_t size) {
+        for (;;) {
+            const ssize_t n = ::send(s.native_handle(), nothing.data(), size, MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (n <= 0) return;
+            filled += std::size_t(n);
+        }
+    };
+    send_by(nothing.size());
+    set_buffer(s.native_handle(), SO_SNDBUF, 1); // the system has kept some room for short ones
+    send_by(1);
+    return filled;
+}
+
 struct sockets {
     sockets(tcp_stream a, tcp_stream b) : near(std::move(a)), far(std::move(b)) {}
     tcp_stream near, far;
@@ -199,6 +217,16 @@ public:
         if (!n || *n == 0) co_return false;
         ::BIO_write(in_, b.data(), int(*n));
         co_return true;
+    }
+    /// Receives so many bytes that OpenSSL does not see.
+    [[nodiscard]] task<> skip(std::size_t size) {
+        std::array<char, 65536> b;
+        while (size != 0) {
+            auto n = co_await socket_.read(std::span<char>(b).first(std::min(size, b.size())));
+            REQUIRE(n);
+            REQUIRE(*n != 0);
+            size -= *n;
+        }
     }
     [[nodiscard]] task<bool> agree() {
         for (;;) {
