@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <system_error>
@@ -19,6 +20,7 @@
 #include <levada/io/descriptor.hpp>
 
 #include "../runtime/above_standard.hpp"
+#include "../runtime/handlers.hpp"
 
 // A handler writes the signal's number to the pipe of every channel that wants it: handlers are the
 // process's, so it does not matter on which of its threads a signal arrives.
@@ -52,12 +54,14 @@ constinit std::atomic<signal_pipe*> pipes{nullptr};
 
 void on_signal(int number) {
     const int before = errno;
+    detail::signal_handlers.fetch_add(1, std::memory_order_seq_cst);
     const auto byte = static_cast<unsigned char>(number);
     for (signal_pipe* p = pipes.load(std::memory_order_acquire); p; p = p->next) {
         if (!p->wanted[static_cast<std::size_t>(number)].load(std::memory_order_relaxed)) continue;
         // A full pipe: a burst that nobody reads is dropped.
         [[maybe_unused]] const auto written = ::write(p->write_end, &byte, 1);
     }
+    detail::signal_handlers.fetch_sub(1, std::memory_order_seq_cst);
     errno = before;
 }
 
@@ -87,6 +91,8 @@ void in_child() noexcept {
         ::close(p->read_end);
         ::close(p->write_end);
     }
+    detail::signal_channels.store(0, std::memory_order_relaxed);
+    detail::signal_handlers.store(0, std::memory_order_relaxed); // of threads that are not here
     for (std::size_t i = 1; i < most_signals; ++i)
         if (std::exchange(all().users[i], 0) != 0)
             ::sigaction(static_cast<int>(i), &all().before[i], nullptr);
@@ -104,16 +110,16 @@ signal_pipe& unused_pipe() {
         ::fcntl(p->read_end, F_SETFL, flags);
         return *p;
     }
+    auto made = std::make_unique<signal_pipe>(); // before the pipe, which nobody would close
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0 || !detail::both_above_standard(ends))
         throw std::system_error(errno, std::system_category(), "signal_channel");
     ::fcntl(ends[1], F_SETFL, O_NONBLOCK); // the handler must not wait
-    auto* made = new signal_pipe;
     made->read_end = ends[0];
     made->write_end = ends[1];
     made->next = pipes.load(std::memory_order_relaxed);
-    pipes.store(made, std::memory_order_release);
-    return *made;
+    pipes.store(made.get(), std::memory_order_release);
+    return *made.release();
 }
 
 /// A pipe that gets the numbers of some signals as they arrive.
@@ -129,11 +135,13 @@ public:
             give_back();
             throw;
         }
+        detail::signal_channels.fetch_add(1, std::memory_order_seq_cst);
     }
     subscription(subscription&& other) noexcept : pipe_(std::exchange(other.pipe_, nullptr)) {}
     ~subscription() {
         if (!pipe_) return;
         std::lock_guard guard(all().mutex);
+        detail::signal_channels.fetch_sub(1, std::memory_order_seq_cst);
         give_back();
     }
     [[nodiscard]] int fd() const noexcept { return pipe_->read_end; }

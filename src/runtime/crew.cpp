@@ -7,6 +7,7 @@
 #include <string>
 
 #include "forks.hpp"
+#include "handlers.hpp"
 #include "no_signals.hpp"
 #include "others.hpp"
 #include "ring.hpp"
@@ -15,6 +16,8 @@ namespace levada::detail {
 namespace {
 
 constexpr std::chrono::milliseconds first_look_again{4};
+// From the kill() of a task's until a loop sees the signal: far more than a busy machine needs for that.
+constexpr std::chrono::milliseconds signals_arrive_in{100};
 constexpr unsigned most_doublings = 14; // about a minute
 
 } // namespace
@@ -132,6 +135,7 @@ bool crew::goes_idle(event_loop& l) noexcept {
     {
         lock_guard guard(idle_lock_);
         sleepers_.push_back(&l);
+        if (l.looks_ == 0) quiet_since_ = time_point::max(); // it has run a task
         idle_.store(static_cast<std::uint32_t>(sleepers_.size()), std::memory_order_seq_cst);
     }
     if (!anything_shared()) {
@@ -167,14 +171,22 @@ time_point crew::look_for_deadlock(unsigned looks) noexcept {
         lock_guard guard(idle_lock_);
         if (all_run && sleepers_.size() != loops_.size()) return time_point::max();
         const others seen = look_for_others(all_run ? loops_.size() : 1, looks != 0);
+        const bool in_a_handler = signal_handlers.load(std::memory_order_seq_cst) != 0;
         for (const auto& l : loops_) {
-            if (!l->quiet() || l->ring_->awaited() != 0 || l->ring_->has_news())
-                return time_point::max(); // by has_news a signal, say, is on its way to its task
-            if (!all_run) break;          // the first alone runs
+            // By has_news a signal, say, is on its way to its task. Asked first: a loop that takes news is
+            // not quiet any more before it does.
+            if (l->ring_->has_news() || !l->quiet() || l->ring_->awaited() != 0) return time_point::max();
+            if (!all_run) break; // the first alone runs
         }
         if (anything_shared()) return time_point::max();
         if (seen != others::none)
             return first().now() + first_look_again * (1u << std::min(looks, most_doublings));
+        if (in_a_handler) return first().now() + first_look_again;
+        if (signal_channels.load(std::memory_order_seq_cst) != 0) {
+            const time_point now = first().now();
+            if (looks == 0 || quiet_since_ == time_point::max()) quiet_since_ = now;
+            if (now < quiet_since_ + signals_arrive_in) return quiet_since_ + signals_arrive_in;
+        }
     }
     asleep_.store(true, std::memory_order_seq_cst);
     first().nudge();

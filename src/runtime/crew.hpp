@@ -11,7 +11,8 @@
 // 3. Threads are started once, all or none, by the first loop. Until then it runs alone, and the process may
 //    have one thread.
 //
-// Lock order: idle_lock_, then nothing. The lists' locks and inboxes are taken alone.
+// Lock order: idle_lock_, then the mutexes of the pools (see offload_pool.hpp). The lists' locks and inboxes
+// are taken alone.
 
 #include <atomic>
 #include <cstddef>
@@ -65,7 +66,7 @@ public:
     /// Before a loop sleeps, after `goes_idle`: finds out whether all loops sleep, none waits for a timer or
     /// the kernel, and no other thread could wake one; the first loop is told. Gives when to look again,
     /// since nobody tells that another thread has ended; later each time (`looks`: those since a task has
-    /// run).
+    /// run). While there are signal channels it looks again after a while in which no task ran.
     [[nodiscard]] time_point look_for_deadlock(unsigned looks) noexcept;
     [[nodiscard]] bool asleep_for_ever() const noexcept { return asleep_.load(std::memory_order_seq_cst); }
 
@@ -92,8 +93,10 @@ private:
 
     std::atomic<std::uint32_t> idle_{0};      // the size of sleepers_
     std::atomic<std::uint32_t> searching_{0}; // loops that will look at all lists once more before they sleep
-    lock idle_lock_;                          // guards sleepers_
+    lock idle_lock_;                          // guards what follows
     std::vector<event_loop*> sleepers_;
+    time_point quiet_since_ =
+        time_point::max(); // no loop has run a task since that look, while there are signals
 };
 
 } // namespace levada::detail

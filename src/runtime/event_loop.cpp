@@ -480,7 +480,7 @@ void event_loop::serve_timers() noexcept {
 void event_loop::serve_ring(time_point until) noexcept {
     const urgent_wakes during(*this);
     if (until == time_point::min()) ring_->poll();
-    else ring_->wait(until);
+    else ring_->wait(until, &quiet_);
     ring_->seen(attention_);
     context()->calls = attention::view(attention_);
 }
@@ -524,6 +524,7 @@ bool event_loop::sleep(time_point until) {
     sleeping_.store(true, std::memory_order_seq_cst);
     if (work || wanted() || (crewed && crew_->anything_shared())) {
         sleeping_.store(false, std::memory_order_relaxed);
+        quiet_.store(false, std::memory_order_seq_cst);
         if (ring_->wants_poll()) serve_ring(time_point::min());
     } else {
         until = std::min(until, executor::next_deadline());

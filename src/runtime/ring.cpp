@@ -241,7 +241,8 @@ void ring::seen(attention& calls) const noexcept {
 bool ring::has_news() const noexcept {
     const auto& cq = ring_->cq;
     return (IO_URING_READ_ONCE(*ring_->sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
-           IO_URING_READ_ONCE(*cq.ktail) != IO_URING_READ_ONCE(*cq.khead);
+           // Whoever sees that the loop has taken one sees what it did before that.
+           IO_URING_READ_ONCE(*cq.ktail) != io_uring_smp_load_acquire(cq.khead);
 }
 
 bool ring::wants_poll() noexcept { return io_uring_sq_ready(ring_) != 0 || !waiting_.empty() || has_news(); }
@@ -281,10 +282,17 @@ int ring::submit_and_wait(unsigned completions_wanted, time_point deadline) noex
     return io_uring_submit_and_wait_timeout(ring_, &first, completions_wanted, &ts, nullptr);
 }
 
-void ring::wait(time_point deadline) noexcept {
+void ring::wait(time_point deadline, std::atomic<bool>* rests) noexcept {
+    const auto rests_no_more = [rests] {
+        if (rests) rests->store(false, std::memory_order_seq_cst);
+    };
     if (is_guest()) return wait_among_others(deadline);
-    if (deadline != time_point::max() && deadline <= std::chrono::steady_clock::now()) return poll();
+    if (deadline != time_point::max() && deadline <= std::chrono::steady_clock::now()) {
+        rests_no_more();
+        return poll();
+    }
     const int r = submit_and_wait(1, deadline);
+    rests_no_more();
     check_entered(r);
     reap();
 }

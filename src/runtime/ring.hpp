@@ -2,6 +2,7 @@
 
 #include <liburing.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -52,7 +53,9 @@ public:
     void poll() noexcept;
     /// The same, after waiting for a completion, until `deadline` at most. In somebody else's ring it takes
     /// ours out from among theirs, which stay.
-    void wait(time_point deadline) noexcept;
+    void wait(time_point deadline) noexcept { wait(deadline, nullptr); }
+    /// The same; sets `rests` to false once it waits no more, before it takes a completion.
+    void wait(time_point deadline, std::atomic<bool>* rests) noexcept;
     /// Whether `poll()` has anything to do.
     [[nodiscard]] bool wants_poll() noexcept;
     /// Whether a completion is there that its loop has not seen. *Threads*: any.

@@ -173,12 +173,12 @@ SCENARIO("a signal of the child does not arrive in the parent's channel") {
                    EXPECT(::sigaction(SIGUSR1, nullptr, &now) == 0);
                    EXPECT(now.sa_handler == SIG_DFL); // as it was before the channel
                    std::signal(SIGUSR1, [](int) {});
-                   ::raise(SIGUSR1);
+                   ::kill(::getpid(), SIGUSR1);
                });
                EXPECT(child.well());
                auto none = co_await with_timeout(20ms, signals.recv());
                EXPECT(!none);
-               ::raise(SIGUSR1);
+               ::kill(::getpid(), SIGUSR1);
                auto ours = co_await signals.recv();
                EXPECT(ours && *ours == SIGUSR1);
            }) == 0);
@@ -188,7 +188,7 @@ SCENARIO("a child of a fork has signal channels of its own") {
     const auto told = []() -> task<> {
         auto signals = signal_channel({SIGUSR1});
         co_await this_task::yield();
-        ::raise(SIGUSR1);
+        ::kill(::getpid(), SIGUSR1); // not raise(): the threads of the other loops block signals
         auto got = co_await signals.recv();
         EXPECT(got && *got == SIGUSR1);
     };

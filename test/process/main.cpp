@@ -1,15 +1,17 @@
-// Runs one scenario, and stands between the library and what it asks the system for: threads, and look-ups of
-// names (the program is linked with --wrap).
+// Runs one scenario, and stands between the library and what it asks the system for: threads, look-ups of
+// names, and writes (the program is linked with --wrap).
 
 #include "scenario.hpp"
 
 #include <netdb.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
+#include <ctime>
 #include <mutex>
 
 namespace test_process {
@@ -21,6 +23,7 @@ const scenario*& all() noexcept {
 }
 
 std::atomic<int> threads_left{-1};
+std::atomic<int> ms_before_signals{0};
 
 std::mutex mutex; // guards what follows
 std::condition_variable changed;
@@ -32,6 +35,8 @@ int begun = 0;
 scenario::scenario(const char* s, void (*f)()) noexcept : sentence(s), run(f), next(all()) { all() = this; }
 
 void let_threads_start(int n) noexcept { threads_left = n; }
+
+void delay_signals(int ms) noexcept { ms_before_signals = ms; }
 
 void close_resolver() {
     const std::lock_guard guard(mutex);
@@ -60,6 +65,15 @@ int __wrap_pthread_create(pthread_t* made, const pthread_attr_t* how, void* (*f)
     if (test_process::threads_left == 0) return EAGAIN;
     if (test_process::threads_left > 0) --test_process::threads_left;
     return __real_pthread_create(made, how, f, with);
+}
+
+::ssize_t __real_write(int, const void*, std::size_t);                // NOLINT
+::ssize_t __wrap_write(int fd, const void* bytes, std::size_t size) { // NOLINT
+    if (const int ms = test_process::ms_before_signals; ms != 0 && size == 1) {
+        const timespec t{0, ms * 1'000'000L};
+        ::nanosleep(&t, nullptr);
+    }
+    return __real_write(fd, bytes, size);
 }
 
 int __real_getaddrinfo(const char*, const char*, const addrinfo*, addrinfo**);                 // NOLINT

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -118,6 +119,32 @@ SCENARIO("a call between two threads and the pool is never taken for a deadlock"
             const int n = co_await offload([i] { return i; });
             EXPECT(n == i);
         }
+    });
+}
+
+SCENARIO("a signal that is on its way is not taken for a deadlock") {
+    ::unsetenv("LEVADA_LOOPS");
+    test_process::delay_signals(150); // for all loops to look more than once; right without it too
+    runtime rt({.loops = 2, .pinned = true});
+    EXPECT(rt.run([&rt]() -> task<int> {
+        auto signals = signal_channel({SIGUSR1});
+        for (int i = 0; i < 3; ++i) {
+            spawn_on(rt.loop(1), []() -> task<> {
+                ::kill(::getpid(), SIGUSR1); // only the first loop's thread takes it
+                co_return;
+            }).detach();
+            auto s = co_await signals.recv();
+            EXPECT(s && *s == SIGUSR1);
+        }
+        co_return 0;
+    }) == 0);
+}
+
+SCENARIO("beside a signal channel a deadlock is reported") {
+    on_one_and_on_several_loops(2, []() -> task<> {
+        auto signals = signal_channel({SIGUSR1});
+        co_await offload([] {});
+        co_await wait_for_nobody();
     });
 }
 
