@@ -42,8 +42,7 @@ std::error_code offload_pool::submit(pool_job& job) noexcept {
     }
     if (threads_ >= limit_) return {}; // one of them takes it
     const int error = start_thread();
-    if (error == 0) ++threads_;
-    else if (threads_ == 0) {
+    if (error != 0 && threads_ == 0) {
         job.queued_ = false;
         jobs_.erase(job);
         return {error, std::system_category()};
@@ -60,8 +59,20 @@ int offload_pool::start_thread() noexcept {
         return nullptr;
     };
     const int error = ::pthread_create(&made, nullptr, enter, this);
-    if (error == 0) ::pthread_detach(made);
-    return error;
+    if (error != 0) return error;
+    ::pthread_detach(made);
+    ++threads_;
+    ++starting_;
+    return 0;
+}
+
+// Threads that are on their way take a job each.
+void offload_pool::start_for_waiting(std::size_t most) noexcept {
+    const std::size_t coming = woken_ + starting_;
+    std::size_t n = 0;
+    for (pool_job* job = jobs_.front(); job && n < coming + most && threads_ < limit_;
+         job = intrusive_list<pool_job>::next(*job))
+        if (++n > coming && start_thread() != 0) return; // whoever takes the next one tries again
 }
 
 bool offload_pool::withdraw(pool_job& job) noexcept {
@@ -79,6 +90,7 @@ std::size_t offload_pool::limit() noexcept {
 void offload_pool::set_limit(std::size_t n) noexcept {
     std::lock_guard guard(mutex_);
     limit_ = n == 0 ? 1 : n;
+    start_for_waiting(limit_);
 }
 std::size_t offload_pool::threads() noexcept {
     std::lock_guard guard(mutex_);
@@ -87,9 +99,11 @@ std::size_t offload_pool::threads() noexcept {
 
 void offload_pool::run() noexcept {
     std::unique_lock guard(mutex_);
+    --starting_;
     for (;;) {
         while (pool_job* job = jobs_.pop_front()) {
             job->queued_ = false;
+            start_for_waiting(1); // if the system had no more threads before
             guard.unlock();
             job->work_here();
             guard.lock();
@@ -131,7 +145,7 @@ void offload_pool::start_anew() noexcept {
         // Made anew and not destroyed: threads wait for it that are not here.
         ::new (&pool->wake_) std::condition_variable;
         ::new (&pool->jobs_) intrusive_list<pool_job>;
-        pool->threads_ = pool->idle_ = pool->woken_ = 0;
+        pool->threads_ = pool->idle_ = pool->woken_ = pool->starting_ = 0;
     }
 }
 

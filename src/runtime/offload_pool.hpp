@@ -6,6 +6,7 @@
 // Invariants, under the mutex:
 // 1. If a job waits, no thread is idle that was not woken for it: `idle_` counts those that wait and were not
 //    woken.
+//    Nor is the limit unused, unless the system had no more threads: then whoever takes a job tries again.
 // 2. A job is in the list while `queued_`; whoever takes it out, a thread or its own task, has it.
 // 3. `threads_` counts the threads that were made and have not left. They are made under the mutex, so
 //    whoever holds it finds each of them in the kernel's count of threads too. One that leaves takes itself
@@ -58,14 +59,18 @@ public:
 private:
     explicit offload_pool(std::size_t limit) noexcept;
     void run() noexcept;
+    // With the mutex held.
     [[nodiscard]] int start_thread() noexcept;
+    /// At most so many, for jobs that no thread is on its way to.
+    void start_for_waiting(std::size_t most) noexcept;
 
     std::mutex mutex_; // guards all of it
     std::condition_variable wake_;
     intrusive_list<pool_job> jobs_;
     std::size_t threads_ = 0;
     std::size_t idle_ = 0;
-    std::size_t woken_ = 0; // of those that waited, and have not run yet
+    std::size_t woken_ = 0;    // of those that waited, and have not run yet
+    std::size_t starting_ = 0; // of the new ones, that have not run yet
     std::size_t limit_;
 };
 

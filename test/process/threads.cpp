@@ -225,3 +225,65 @@ SCENARIO("look-ups that nobody waits for do not keep calls from the pool, and th
                EXPECT(test_process::look_ups_begun() <= began + 1);
            }) == 0);
 }
+
+namespace {
+
+/// Starts a task that calls `f` in the pool, and comes back once the pool has the call.
+template <class F>
+task<join_handle<void>> call_in_pool(F f) {
+    bool called = false;
+    auto h = spawn(
+        [](F call, bool& said) -> task<> {
+            said = true;
+            co_await offload(call);
+        },
+        f, std::ref(called));
+    while (!called) co_await this_task::yield();
+    co_return h;
+}
+
+} // namespace
+
+SCENARIO("a limit that is raised starts threads for the calls that wait") {
+    EXPECT(runtime({.loops = 1}).run([]() -> task<> {
+        set_offload_limit(1);
+        std::atomic<int> there{0};
+        const auto meet = [&there] { // all three at once
+            there.fetch_add(1);
+            there.notify_all();
+            for (int n = there; n < 3; n = there) there.wait(n);
+        };
+        auto a = co_await call_in_pool(meet);
+        auto b = co_await call_in_pool(meet);
+        auto c = co_await call_in_pool(meet);
+        EXPECT(offload_threads() == 1);
+        set_offload_limit(8);
+        EXPECT(offload_threads() == 3);
+        for (auto* h : {&a, &b, &c}) {
+            auto ended = co_await h->join();
+            EXPECT(ended);
+        }
+    }) == 0);
+}
+
+SCENARIO("a thread of the pool that could not be started is tried again when a call is taken") {
+    EXPECT(runtime({.loops = 1}).run([]() -> task<> {
+        std::atomic<bool> open{false}, last_ran{false};
+        test_process::let_threads_start(1);
+        auto a = co_await call_in_pool([&open] { open.wait(false); });
+        auto b = co_await call_in_pool([&last_ran] { last_ran.wait(false); });
+        auto c = co_await call_in_pool([&last_ran] {
+            last_ran = true;
+            last_ran.notify_all();
+        });
+        EXPECT(offload_threads() == 1);
+        test_process::let_threads_start(-1);
+        open = true;
+        open.notify_all();
+        for (auto* h : {&a, &b, &c}) {
+            auto ended = co_await h->join();
+            EXPECT(ended);
+        }
+        EXPECT(offload_threads() == 2);
+    }) == 0);
+}
