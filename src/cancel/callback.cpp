@@ -1,5 +1,7 @@
 #include <levada/cancel/callback.hpp>
 
+#include <pthread.h>
+
 namespace levada::detail {
 namespace {
 
@@ -7,6 +9,10 @@ namespace {
 // those who cancel a token that has callbacks, and by callbacks that go at that moment.
 lock& running_lock() noexcept {
     static lock l;
+    // In the child of a fork it is free. (Out of memory, it may not be.)
+    static const int registered =
+        ::pthread_atfork([] { l.acquire(); }, [] { l.release(); }, [] { l.release(); });
+    static_cast<void>(registered);
     return l;
 }
 

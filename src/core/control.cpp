@@ -1,5 +1,7 @@
 #include <levada/core/control.hpp>
 
+#include <pthread.h>
+
 #include <cstdio>
 #include <mutex>
 #include <string>
@@ -40,6 +42,9 @@ namespace {
 name_table& names() {
     // Never destroyed: tasks may end after main.
     static name_table* const table = [] {
+        // In the child of a fork the mutex is free. (Out of memory, it may not be.)
+        (void)::pthread_atfork([] { names().mutex.lock(); }, [] { names().mutex.unlock(); },
+                               [] { names().mutex.unlock(); });
         auto* made = new name_table;
         levada_names = &made->names;
         return made;

@@ -51,16 +51,21 @@ bool is_kernel_worker(const char* id) noexcept {
            (flags & io_worker) != 0;
 }
 
-/// The same count without the kernel's workers. A thread that is made meanwhile stands at the end of the
-/// list, so it is found, unless its maker is.
+/// The same count without the kernel's workers; 0 when it is not sure. A thread that is made meanwhile stands
+/// at the end of the list, so it is found, unless its maker is. One that ends meanwhile may cut the list
+/// short.
 std::size_t threads_but_workers() noexcept {
+    const std::size_t before = threads_of_process();
     DIR* const folder = ::opendir("/proc/self/task");
     if (!folder) return 0;
-    std::size_t n = 0;
-    while (const dirent* entry = ::readdir(folder))
-        if (entry->d_name[0] != '.' && !is_kernel_worker(entry->d_name)) ++n;
+    std::size_t n = 0, listed = 0;
+    while (const dirent* entry = ::readdir(folder)) {
+        if (entry->d_name[0] == '.') continue;
+        ++listed;
+        if (!is_kernel_worker(entry->d_name)) ++n;
+    }
     ::closedir(folder);
-    return n;
+    return listed == before && listed == threads_of_process() ? n : 0;
 }
 
 } // namespace

@@ -5,9 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <levada/levada.hpp>
@@ -195,4 +197,38 @@ SCENARIO("a child of a fork has signal channels of its own") {
     EXPECT(run(told) == 0);
     EXPECT(in_a_child([&] { EXPECT(run(told) == 0); }).well());
     EXPECT(run(told) == 0);
+}
+
+SCENARIO("a fork while other threads name tasks and cancel callbacks leaves both usable in the child") {
+    const auto use = [] {
+        cancel_source source;
+        int called = 0;
+        cancel_callback on_cancel(source.token(), [&called] { ++called; });
+        source.cancel();
+        EXPECT(called == 1);
+        EXPECT(run([]() -> task<> {
+                   this_task::name("named");
+                   co_return;
+               }) == 0);
+    };
+    std::atomic<bool> enough{false};
+    std::atomic<int> begun{0};
+    std::thread other([&] {
+        for (; !enough; ++begun) {
+            cancel_source source;
+            cancel_callback on_cancel(source.token(), [] {});
+            source.cancel();
+        }
+    });
+    std::thread namer([&] {
+        static_cast<void>(runtime({.loops = 1}).run([&]() -> task<> {
+            for (; !enough; ++begun) this_task::name("a name of some length, which is allocated");
+            co_return;
+        }));
+    });
+    while (begun < 100) std::this_thread::yield();
+    for (int i = 0; i < 100; ++i) EXPECT(in_a_child(use).well());
+    enough = true;
+    other.join();
+    namer.join();
 }
