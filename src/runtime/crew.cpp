@@ -175,7 +175,9 @@ time_point crew::look_for_deadlock(unsigned looks) noexcept {
         for (const auto& l : loops_) {
             // By has_news a signal, say, is on its way to its task. Asked first: a loop that takes news is
             // not quiet any more before it does.
-            if (l->ring_->has_news() || !l->quiet() || l->ring_->awaited() != 0) return time_point::max();
+            // What the kernel has put off may come to nothing, and then wakes no loop to look again.
+            if (l->ring_->has_news()) return first().now() + first_look_again;
+            if (!l->quiet() || l->ring_->awaited() != 0) return time_point::max();
             if (!all_run) break; // the first alone runs
         }
         if (anything_shared()) return time_point::max();
