@@ -125,15 +125,15 @@ void run_on_each_of_four_loops(const F& f) {
 /// Runs a test's coroutine on virtual loops under 8 seeds, under 2 more with real atomics, and once on the
 /// real loop. No frame may be left after any of them.
 template <class F>
-void run_everywhere(const F& f) {
+void run_everywhere(const F& f, levada::interleave where = levada::interleave::everywhere) {
     {
         INFO("on a virtual_loop");
-        levada::testing::run_test(8, f);
+        levada::testing::run_test(8, f, where);
     }
     {
         INFO("on a virtual_loop, as if the process had threads");
         as_if_threads_ran threads;
-        levada::testing::run_test(2, f);
+        levada::testing::run_test(2, f, where);
     }
     {
         INFO("on the event_loop");
@@ -185,11 +185,11 @@ death run_to_death(F&& f) {
     return d;
 }
 
-/// The same for a coroutine on a virtual loop.
+/// The same for a coroutine on a virtual loop, which leaves tasks only where they wait.
 template <class F>
 death run_task_to_death(const F& f) {
     return run_to_death([&f] {
-        levada::virtual_loop loop(1);
+        levada::virtual_loop loop(1, levada::interleave::parked);
         static_cast<void>(loop.run(f));
     });
 }
@@ -284,21 +284,25 @@ private:
     const auto INTERNAL_CATCH_UNIQUE_NAME(levada_info) =                                                     \
         ::test_support::info(CATCH_INTERNAL_LINEINFO, [&](auto& levada_out) { levada_out << __VA_ARGS__; })
 
-#define LEVADA_INTERNAL_TEST_TASK_ALONE(BODY, NAME)                                                          \
+#define LEVADA_INTERNAL_TEST_TASK_ALONE(BODY, NAME, WHERE)                                                   \
     static ::levada::task<> BODY();                                                                          \
-    TEST_CASE(NAME) { ::test_support::run_everywhere(BODY); }                                                \
+    TEST_CASE(NAME) { ::test_support::run_everywhere(BODY, ::levada::interleave::WHERE); }                   \
     static ::levada::task<> BODY()
 
-#define LEVADA_INTERNAL_TEST_TASK(BODY, NAME)                                                                \
+#define LEVADA_INTERNAL_TEST_TASK(BODY, NAME, WHERE)                                                         \
     static ::levada::task<> BODY();                                                                          \
     TEST_CASE(NAME ", on four loops", "[.four_loops]") { ::test_support::run_on_each_of_four_loops(BODY); }  \
-    LEVADA_INTERNAL_TEST_TASK_ALONE(BODY, NAME)
+    LEVADA_INTERNAL_TEST_TASK_ALONE(BODY, NAME, WHERE)
 
 /// A test case whose body is a coroutine:
 /// `TEST_TASK("a closed channel is ready") { ... co_await ch.recv(); ... }`
 /// It is a second, hidden one too, which runs it on four loops at once: `test_sync "[.four_loops]"`. (In a
 /// process of its own, since a process that has had threads has left the library's paths for a single one.)
-#define TEST_TASK(NAME) LEVADA_INTERNAL_TEST_TASK(INTERNAL_CATCH_UNIQUE_NAME(levada_test_task_), NAME)
+#define TEST_TASK(NAME)                                                                                      \
+    LEVADA_INTERNAL_TEST_TASK(INTERNAL_CATCH_UNIQUE_NAME(levada_test_task_), NAME, everywhere)
+/// The same for one that sets up a state step by step, and is wrong if others run between two steps.
+#define TEST_TASK_STAGED(NAME)                                                                               \
+    LEVADA_INTERNAL_TEST_TASK(INTERNAL_CATCH_UNIQUE_NAME(levada_test_task_), NAME, parked)
 /// The same for one that measures what the whole process holds, so that it has to be alone.
 #define TEST_TASK_ALONE(NAME)                                                                                \
-    LEVADA_INTERNAL_TEST_TASK_ALONE(INTERNAL_CATCH_UNIQUE_NAME(levada_test_task_), NAME)
+    LEVADA_INTERNAL_TEST_TASK_ALONE(INTERNAL_CATCH_UNIQUE_NAME(levada_test_task_), NAME, parked)

@@ -1,8 +1,10 @@
-// How late a task runs that something has woken, beside tasks that always compute: `latency_levada CASE BUSY STEP MS`.
+// How late a task runs that something has woken, beside tasks that always compute: `latency_levada CASE BUSY
+// STEP MS`.
 //
-// CASE: `heartbeat`, a sleep of 1 ms; `echo`, a message from another process; `cancel`, from the cancel of a task that
-// waits to its end; `limit`, of 1 ms around a task that computes. BUSY tasks compute STEP microseconds between two
-// operations that are ready at once. Runs for MS milliseconds, and prints count, p50, p99, p99.9 and worst, in us.
+// CASE: `heartbeat`, a sleep of 1 ms; `echo`, a message from another process; `cancel`, from the cancel of a
+// task that waits to its end; `limit`, of 1 ms around a task that computes. BUSY tasks compute STEP
+// microseconds between two operations that are ready at once. Runs for MS milliseconds, and prints count,
+// p50, p99, p99.9 and worst, in us.
 
 #include <poll.h>
 #include <sys/prctl.h>
@@ -57,11 +59,11 @@ public:
     void print() {
         std::sort(us_.begin(), us_.end());
         const auto at = [this](double q) {
-            return us_[std::min(us_.size() - 1, static_cast<std::size_t>(q * static_cast<double>(us_.size())))];
+            return us_[std::min(us_.size() - 1,
+                                static_cast<std::size_t>(q * static_cast<double>(us_.size())))];
         };
         if (us_.empty()) std::puts("0");
-        else
-            std::printf("%zu %.1f %.1f %.1f %.1f\n", us_.size(), at(0.5), at(0.99), at(0.999), us_.back());
+        else std::printf("%zu %.1f %.1f %.1f %.1f\n", us_.size(), at(0.5), at(0.99), at(0.999), us_.back());
     }
 
 private:

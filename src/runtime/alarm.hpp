@@ -11,8 +11,8 @@ namespace levada::detail {
 /// A timeout in a loop's ring that calls for attention while the loop runs tasks: a loop that computes sees a
 /// due timer by a load. (A loop that sleeps passes its deadline to the kernel as it goes to sleep.)
 ///
-/// One timeout is in the kernel at most. It stays there when what it was set for is dropped, so a timer that is
-/// made and dropped with every operation costs no system call each.
+/// One timeout is in the kernel at most. It stays there when what it was set for is dropped, so a timer that
+/// is made and dropped with every operation costs no system call each.
 class alarm final : public ring_entry {
 public:
     explicit alarm(ring& r) noexcept : ring_(r) { background_ = true; }

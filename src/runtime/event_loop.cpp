@@ -23,18 +23,23 @@
 #include "waker.hpp"
 
 // Invariants:
-// 1. The queues, the timers and the ring are touched on the loop's thread only; other threads push to `inbox_`,
+// 1. The queues, the timers and the ring are touched on the loop's thread only; other threads push to
+// `inbox_`,
 //    and take from `shared_`.
-// 2. Who pushes to the inbox sets `attention::posted`, then looks at `sleeping_`; the loop sets `sleeping_`, then
-//    looks at `attention::posted`; all four sequentially consistent. So either the loop sees the push before it
-//    sleeps, or the pusher sees that it sleeps, and wakes it. One who wakes it clears `sleeping_`: the rest
-//    of a burst costs no system call. `nudged_` is to `nudge()` as `attention::posted` is to a push.
-// 3. Every ready task has its turn. `urgent_` holds tasks that the clock, the kernel or another thread has woken, and
-//    goes first; but at least every other turn runs the usual ones too, for as long as the urgent ones took. Of the
-//    usual ones the first of `ready_` goes first, each eighth is the youngest of those that were started, and each
-//    256th an old one of these.
-// 4. A turn, and the run of a task in it, ends as soon as somebody calls (`attention`), 200 us after it began at the
-//    earliest. While tasks run and a timer is armed, the kernel has an alarm for it; so a due timer calls as well.
+// 2. Who pushes to the inbox sets `attention::posted`, then looks at `sleeping_`; the loop sets `sleeping_`,
+// then
+//    looks at `attention::posted`; all four sequentially consistent. So either the loop sees the push before
+//    it sleeps, or the pusher sees that it sleeps, and wakes it. One who wakes it clears `sleeping_`: the
+//    rest of a burst costs no system call. `nudged_` is to `nudge()` as `attention::posted` is to a push.
+// 3. Every ready task has its turn. `urgent_` holds tasks that the clock, the kernel or another thread has
+// woken, and
+//    goes first; but at least every other turn runs the usual ones too, for as long as the urgent ones took.
+//    Of the usual ones the first of `ready_` goes first, each eighth is the youngest of those that were
+//    started, and each 256th an old one of these.
+// 4. A turn, and the run of a task in it, ends as soon as somebody calls (`attention`), 200 us after it began
+// at the
+//    earliest. While tasks run and a timer is armed, the kernel has an alarm for it; so a due timer calls as
+//    well.
 
 namespace levada {
 
@@ -46,15 +51,18 @@ namespace {
 constexpr unsigned tasks_a_turn = 256;
 // Every so many is one that was just started, though others have been woken.
 constexpr unsigned turn_of_stack = 8;
-// What was started, and has seen younger ones go before it for so many runs, is old: one in so many is one of the
-// old. (Not more, since each may start a tree of its own.)
+// What was started, and has seen younger ones go before it for so many runs, is old: one in so many is one of
+// the old. (Not more, since each may start a tree of its own.)
 constexpr unsigned turn_of_old = 256;
 constexpr unsigned most_runs_with_stack = 32 * 256;
 // What calls for attention waits for a turn of this length, in ticks: so a busy loop reaps in batches.
 constexpr std::uint64_t least_turn = 200 * detail::ticks_per_us;
+// A guest's owner is always taken to call.
+constexpr std::uint64_t guest_turn = 1'000 * detail::ticks_per_us;
 // And at most this much longer, where the urgent works took as long.
 constexpr std::uint64_t most_turn = 300 * detail::ticks_per_us;
-// How many operations at the beginning of a turn are looked at for how long they take; then every so often one.
+// How many operations at the beginning of a turn are looked at for how long they take; then every so often
+// one.
 constexpr unsigned looks_a_turn = 4;
 constexpr std::uint32_t operations_unseen = 8; // between them, where nobody waits
 constexpr std::chrono::microseconds between_looks(1000);
@@ -202,12 +210,16 @@ bool event_loop::take_inbox() noexcept {
     return true;
 }
 
+// What was just started is the youngest batch of the stack.
+inline void event_loop::stack_fresh(unsigned run) noexcept {
+    if (fresh_.empty()) return;
+    if (stack_.empty()) runs_with_stack_ = run;
+    fresh_.append(std::move(stack_));
+    stack_ = std::exchange(fresh_, {});
+}
+
 work* event_loop::next_ready(unsigned run) noexcept {
-    if (!fresh_.empty()) {
-        if (stack_.empty()) runs_with_stack_ = run;
-        fresh_.append(std::move(stack_));
-        stack_ = std::exchange(fresh_, {});
-    }
+    stack_fresh(run);
     if (run % turn_of_stack == 0) {
         if (run % turn_of_old == 0) {
             if (run - runs_with_stack_ >= most_runs_with_stack) {
@@ -224,8 +236,8 @@ work* event_loop::next_ready(unsigned run) noexcept {
     return later_.pop();
 }
 
-// After a run, or between two operations of one, of which there were `operations`: whether somebody calls, and has
-// waited long enough.
+// After a run, or between two operations of one, of which there were `operations`: whether somebody calls,
+// and has waited long enough.
 inline bool event_loop::turn_is_over(std::uint32_t operations) noexcept {
     if (!context()->calls.wanted() && grain_looks_ == 0) [[likely]]
         return false;
@@ -264,7 +276,7 @@ bool event_loop::run_tasks() noexcept {
     lays_out_ = true;
     if (attention_.has(attention::urgent, std::memory_order_relaxed)) attention_.clear(attention::urgent);
     const std::uint64_t began = detail::ticks();
-    may_run_until_ = began + least_turn;
+    may_run_until_ = began + (ring_->is_guest() ? guest_turn : least_turn);
     grain_looks_ = 0;
     if (judges()) {
         grain_->begin_turn(steps());
@@ -274,8 +286,8 @@ bool event_loop::run_tasks() noexcept {
             attention_.set(attention::look);
         }
     }
-    // The alarm is set once a first work has run: as a rule it is the only one, and then the loop sleeps until that
-    // time.
+    // The alarm is set once a first work has run: as a rule it is the only one, and then the loop sleeps
+    // until that time.
     if (executor::next_deadline() < alarm_->at()) attention_.set(attention::look);
 
     const attention::view calls = context()->calls;
@@ -290,13 +302,14 @@ bool event_loop::run_tasks() noexcept {
     bool over = false;
     const std::uint64_t ran_before = ran_;
     if (!urgent_.empty()) {
+        stack_fresh(runs_);
         const urgent_wakes during(*this); // what they wake is as urgent as they are
         while (!over && ran_ - ran_before < tasks_a_turn) {
             work* const w = urgent_.pop();
             if (!w) break;
             run(*w);
             // And the first of what they start.
-            if (work* const first = fresh_.pop()) urgent_.push(*first);
+            if (work* const first = fresh_.pop()) urgent_.push(*first), stack_fresh(runs_);
             over = turn_is_over(0);
         }
         if (!urgent_.empty()) attention_.set(attention::urgent);
@@ -345,8 +358,8 @@ void event_loop::arm(time_point deadline) noexcept {
     if (deadline < alarm_->at()) attention_.set(attention::look);
 }
 
-// A loop that runs tasks hears of a due timer by the kernel, and while others wait of the time for a look. At most
-// every `between_alarms`.
+// A loop that runs tasks hears of a due timer by the kernel, and while others wait of the time for a look. At
+// most every `between_alarms`.
 void event_loop::set_alarm(bool others_wait) noexcept {
     if (ring_->is_guest() || late_) return;
     time_point next = executor::next_deadline();
@@ -436,8 +449,7 @@ void event_loop::wake(detail::parker& p) noexcept {
         woken_->push(p);
         // The running task may go on for long.
         if (coarse_ && crew_->anybody_idle()) attention_.set(attention::look);
-    }
-    else p.home()->post(p);
+    } else p.home()->post(p);
 }
 
 void event_loop::start(work& w) noexcept {
@@ -452,8 +464,8 @@ void event_loop::start(work& w) noexcept {
 }
 void event_loop::yield(work& w) noexcept { later_.push(w); }
 
-// It goes on as the first of the usual ones; but not each time, since its budget is a new one then, and the others
-// have to come to their turn.
+// It goes on as the first of the usual ones; but not each time, since its budget is a new one then, and the
+// others have to come to their turn.
 void event_loop::interrupted(work& w) noexcept {
     if (++interruptions_ % turn_of_others != 0) ready_.push_front(w);
     else later_.push(w);
@@ -621,8 +633,8 @@ void event_loop::rest() noexcept {
     sleeping_.store(true, std::memory_order_seq_cst);
     // The kernel has to have what tasks have submitted.
     if (ring_->wants_poll()) ring_->poll();
-    if (anything_ready() || attention_.has(attention::posted) ||
-        stop_.load(std::memory_order_seq_cst) || ring_->wants_poll())
+    if (anything_ready() || attention_.has(attention::posted) || stop_.load(std::memory_order_seq_cst) ||
+        ring_->wants_poll())
         beacon_->light();
 }
 

@@ -58,8 +58,8 @@ bool grain::look(std::uint64_t steps) noexcept {
         begin_stretch(now, steps);
         return false;
     }
-    // Of the time since the last reading the thread was away for what it has not computed; at worst that was all
-    // within this stretch.
+    // Of the time since the last reading the thread was away for what it has not computed; at worst that was
+    // all within this stretch.
     const std::uint64_t since = now - read_at_;
     const std::uint64_t before = processor_;
     read_processor_time(now);

@@ -7,9 +7,9 @@ namespace levada::detail {
 /// Judges how coarse the work of a loop is: whether its tasks compute for long enough between two operations
 /// that a second thread, which makes every operation dearer, would pay.
 ///
-/// It looks at the time that passes, which is cheap, and confirms what it suspects by the thread's own processor
-/// time: a thread that was preempted has not computed. Between two looks lies a stretch of steps; a step is a
-/// task's run, or an operation.
+/// It looks at the time that passes, which is cheap, and confirms what it suspects by the thread's own
+/// processor time: a thread that was preempted has not computed. Between two looks lies a stretch of steps; a
+/// step is a task's run, or an operation.
 class grain {
 public:
     [[nodiscard]] bool coarse() const noexcept { return coarse_; }

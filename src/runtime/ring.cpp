@@ -211,9 +211,7 @@ void ring::flush() noexcept {
     int r;
     do r = io_uring_submit(ring_);
     while (r == -EINTR);
-    // Out of memory, or the completion queue is full: the next poll tries again.
-    if (r < 0 && r != -EAGAIN && r != -EBUSY)
-        fatal("io_uring_enter failed: " + std::system_category().message(-r));
+    check_entered(r); // what it has not taken the next poll hands over
     // What completed at once raises no flag of the kernel's.
     if (calls_ && waiting_.empty() && io_uring_sq_ready(ring_) == 0 && io_uring_cq_ready(ring_) == 0)
         calls_->clear(attention::queued);
@@ -233,7 +231,8 @@ void ring::call(attention& calls) noexcept {
 }
 
 void ring::seen(attention& calls) const noexcept {
-    if (calls.has(attention::queued, std::memory_order_relaxed) && waiting_.empty() && io_uring_sq_ready(ring_) == 0)
+    if (calls.has(attention::queued, std::memory_order_relaxed) && waiting_.empty() &&
+        io_uring_sq_ready(ring_) == 0)
         calls.clear(attention::queued);
     if (!is_guest() && (ring_->flags & IORING_SETUP_DEFER_TASKRUN) == 0) calls.set_quiet(*ring_->cq.khead);
 }

@@ -5,8 +5,8 @@
 
 namespace levada::detail {
 
-/// A clock that is cheap to read, about 10 ns, and roughly known: where it is 2 to 4 GHz its microseconds are 0.6
-/// to 1.25 of real ones.
+/// A clock that is cheap to read, about 10 ns, and roughly known: where it is 2 to 4 GHz its microseconds are
+/// 0.6 to 1.25 of real ones.
 [[nodiscard]] inline std::uint64_t ticks() noexcept {
 #if defined(__x86_64__)
     return __builtin_ia32_rdtsc();

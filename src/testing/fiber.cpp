@@ -94,8 +94,8 @@ bool fiber::enter() noexcept {
 void fiber::leave() noexcept { change(inside_, outside_); }
 
 void fiber::body(unsigned high, unsigned low) noexcept {
-    auto* const self =
-        reinterpret_cast<fiber*>((static_cast<std::uintptr_t>(high) << 32) | static_cast<std::uintptr_t>(low));
+    auto* const self = reinterpret_cast<fiber*>((static_cast<std::uintptr_t>(high) << 32) |
+                                                static_cast<std::uintptr_t>(low));
     self->loop();
 }
 

@@ -19,8 +19,8 @@ struct fiber_state {
     std::size_t size = 0;
 };
 
-/// A stack to run functions on, one after the other, each of which may be left in the middle and gone on with later.
-/// Used on one thread.
+/// A stack to run functions on, one after the other, each of which may be left in the middle and gone on with
+/// later. Used on one thread.
 class fiber {
 public:
     /// Throws `std::bad_alloc` where there is no room for a stack.
@@ -29,8 +29,8 @@ public:
     fiber(const fiber&) = delete;
     fiber& operator=(const fiber&) = delete;
 
-    /// Begins `f(argument)`, or goes on with what was left. True when the function has returned, false when it has
-    /// called `leave`. Called from outside of it.
+    /// Begins `f(argument)`, or goes on with what was left. True when the function has returned, false when
+    /// it has called `leave`. Called from outside of it.
     bool enter() noexcept;
     void begin(void (*f)(void*) noexcept, void* argument) noexcept;
     /// From inside: back to who called `enter`, until it is called again.

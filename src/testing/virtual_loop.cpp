@@ -53,7 +53,8 @@ bool virtual_loop::step() {
     context()->clock = detail::coarse_ms(now_);
     if (!ready_.empty()) {
         // A task that was just left, the last one, is not the next, unless it is alone.
-        const auto among = static_cast<std::uint32_t>(ready_.size() - (just_left_ && ready_.size() > 1 ? 1 : 0));
+        const auto among =
+            static_cast<std::uint32_t>(ready_.size() - (just_left_ && ready_.size() > 1 ? 1 : 0));
         just_left_ = false;
         std::swap(ready_[random(among)], ready_.back());
         const runnable next = ready_.back();

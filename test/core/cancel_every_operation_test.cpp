@@ -288,7 +288,7 @@ std::vector<row> rows() {
 
 } // namespace
 
-TEST_TASK("an operation cancelled before it begins does nothing") {
+TEST_TASK_STAGED("an operation cancelled before it begins does nothing") {
     for (const row& r : rows()) {
         INFO(r.name);
         auto s = r.make();
@@ -296,7 +296,7 @@ TEST_TASK("an operation cancelled before it begins does nothing") {
     }
 }
 
-TEST_TASK("an operation cancelled before it begins does nothing though it is ready") {
+TEST_TASK_STAGED("an operation cancelled before it begins does nothing though it is ready") {
     for (const row& r : rows()) {
         INFO(r.name);
         auto s = r.make();
@@ -304,7 +304,7 @@ TEST_TASK("an operation cancelled before it begins does nothing though it is rea
     }
 }
 
-TEST_TASK("an operation cancelled while it is parked has had no effect") {
+TEST_TASK_STAGED("an operation cancelled while it is parked has had no effect") {
     for (const row& r : rows()) {
         INFO(r.name);
         auto s = r.make();
@@ -312,7 +312,7 @@ TEST_TASK("an operation cancelled while it is parked has had no effect") {
     }
 }
 
-TEST_TASK("an operation cancelled while it is parked takes nothing that comes afterwards") {
+TEST_TASK_STAGED("an operation cancelled while it is parked takes nothing that comes afterwards") {
     for (const row& r : rows()) {
         INFO(r.name);
         auto s = r.make();
@@ -320,7 +320,7 @@ TEST_TASK("an operation cancelled while it is parked takes nothing that comes af
     }
 }
 
-TEST_TASK("an operation cancelled after it has committed returns to its caller") {
+TEST_TASK_STAGED("an operation cancelled after it has committed returns to its caller") {
     for (const row& r : rows()) {
         INFO(r.name);
         auto s = r.make();
@@ -330,7 +330,7 @@ TEST_TASK("an operation cancelled after it has committed returns to its caller")
     }
 }
 
-TEST_TASK("a yield cancelled while it stands in the queue returns to its caller") {
+TEST_TASK_STAGED("a yield cancelled while it stands in the queue returns to its caller") {
     yield_scene s;
     auto h = spawn(&scene::attempt, static_cast<scene*>(&s));
     while (!s.began()) co_await this_task::yield();

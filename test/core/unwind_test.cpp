@@ -26,6 +26,13 @@ task<> slow_to_go(std::string& log, char letter, duration d) {
     static_cast<void>(cut);
     co_await shield([](duration wait) -> task<> { co_await sleep_for(wait); }, d);
 }
+/// The same, until something happens.
+task<> stays_until(std::string& log, char letter, event& goes) {
+    mourner m(log, letter);
+    auto cut = co_await or_cancelled(sleep_for(24h));
+    static_cast<void>(cut);
+    co_await shield([&goes]() -> task<> { co_await goes.wait(); });
+}
 
 } // namespace
 
@@ -117,7 +124,7 @@ TEST_TASK("nothing catches an unwinding, and uncaught_exceptions is 0 in it") {
     REQUIRE(!this_task::unwinding());
 }
 
-TEST_TASK("a cancelled task unwinds at its next operation, ready or not") {
+TEST_TASK_STAGED("a cancelled task unwinds at its next operation, ready or not") {
     channel<int> ch(1);
     REQUIRE(ch.try_send(1));
     bool reached = false;
@@ -178,9 +185,10 @@ TEST_TASK("a cancelled task may still throw, and its exception goes to who joins
 
 TEST_TASK("children first: one that needs time to go is awaited before any frame of its parent goes") {
     std::string log;
-    auto h = spawn([&log]() -> task<> {
+    event goes;
+    auto h = spawn([&]() -> task<> {
         mourner outer(log, 'o');
-        auto child = spawn(slow_to_go, std::ref(log), 'c', 5ms);
+        auto child = spawn(stays_until, std::ref(log), 'c', std::ref(goes));
         auto inner = [](std::string& l) -> task<> {
             mourner m(l, 'i');
             co_await forever();
@@ -191,6 +199,7 @@ TEST_TASK("children first: one that needs time to go is awaited before any frame
     h.cancel();
     co_await sleep_for(1ms);
     REQUIRE(log.empty());
+    goes.set();
     auto r = co_await h.join();
     REQUIRE(!r);
     REQUIRE(log == "cio");
@@ -198,15 +207,19 @@ TEST_TASK("children first: one that needs time to go is awaited before any frame
 
 TEST_TASK("children first: also grandchildren, and those whose handle was dropped") {
     std::string log;
-    auto h = spawn([&log]() -> task<> {
+    event first_has_gone;
+    auto h = spawn([&]() -> task<> {
         mourner parent(log, 'p');
-        auto child = spawn([&log]() -> task<> {
+        auto child = spawn([&]() -> task<> {
             mourner m(log, 'c');
             {
-                auto dropped = spawn(slow_to_go, std::ref(log), 'd', 8ms);
+                auto dropped = spawn(stays_until, std::ref(log), 'd', std::ref(first_has_gone));
                 co_await until_parked(dropped);
             }
-            auto grandchild = spawn(slow_to_go, std::ref(log), 'g', 3ms);
+            auto grandchild = spawn([&]() -> task<> {
+                const defer gone([&]() noexcept { first_has_gone.set(); });
+                co_await slow_to_go(log, 'g', 3ms);
+            });
             co_await forever();
         });
         co_await forever();

@@ -264,10 +264,14 @@ TEST_CASE("a guest in a ring whose entries another thread takes loses none of it
                 static_cast<void>(co_await poll_descriptor(p.fd[0], POLLIN));
                 ++done;
             });
-        static_cast<void>(loop.run_ready());
+        const auto run_all = [&loop] { // a turn ends by time, too
+            do static_cast<void>(loop.run_ready());
+            while (loop.next_deadline() <= std::chrono::steady_clock::now());
+        };
+        run_all();
         CHECK(::write(pipes.back().fd[1], "x", 1) == 1);
         for (;;) {
-            static_cast<void>(loop.run_ready());
+            run_all();
             if (done != 0) break;
             REQUIRE(io_uring_submit(&ring) >= 0);
             io_uring_cqe* cqe = nullptr;

@@ -1,6 +1,6 @@
-// A turn ends by time as well as by count: what is due is served beside tasks that find their operations ready for ever.
-// Nothing here measures time: it counts how many steps a busy task does after something was due. Where turns end by
-// count alone, these are tens of thousands.
+// A turn ends by time as well as by count: what is due is served beside tasks that find their operations
+// ready for ever. Nothing here measures time: it counts how many steps a busy task does after something was
+// due. Where turns end by count alone, these are tens of thousands.
 
 #include <support.hpp>
 
@@ -30,7 +30,8 @@ void compute(duration d) {
     }
 }
 
-/// Computes for `step` between two operations that are ready at once, until `done` or `most` steps; counts them.
+/// Computes for `step` between two operations that are ready at once, until `done` or `most` steps; counts
+/// them.
 task<> busy(duration step, const bool& done, int most, int& steps) {
     channel<int> mine(1);
     while (!done && steps < most) {
@@ -98,7 +99,9 @@ TEST_CASE("a limit finds its task among many that are ready") {
                 }
             });
             CHECK(!r);
-            CHECK(steps < 20 + most_steps_late); // of 1 ms, beside the limit's 20: it has not waited for a round of all
+            CHECK(
+                steps <
+                20 + most_steps_late); // of 1 ms, beside the limit's 20: it has not waited for a round of all
             done = true;
         });
     });
@@ -211,11 +214,11 @@ TEST_CASE("a turn of a polled loop ends by time") {
     event_loop loop;
     bool done = false;
     int steps = 0;
-    loop.go(busy, 1ms, std::ref(done), 2'000, std::ref(steps));
     loop.go([&]() -> task<> {
         co_await sleep_for(3ms);
         done = true;
     });
+    loop.go(busy, 1ms, std::ref(done), 2'000, std::ref(steps));
     for (int turns = 0; turns < 100 && !done; ++turns) static_cast<void>(loop.poll());
     loop.run();
     CHECK(done);

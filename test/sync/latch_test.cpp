@@ -72,7 +72,8 @@ TEST_TASK("a wait is an arm of select, and one that loses leaves the count alone
     CHECK(ready.index() == 0);
 }
 
-TEST_TASK("who is cancelled before it arrives does not arrive, and who is cancelled while it waits has") {
+TEST_TASK_STAGED(
+    "who is cancelled before it arrives does not arrive, and who is cancelled while it waits has") {
     latch l(3);
     auto arrives = [&]() -> task<> { co_await l.arrive_and_wait(); };
     auto before = spawn(arrives);

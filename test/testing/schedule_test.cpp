@@ -1,5 +1,5 @@
-// What a virtual_loop's schedules reach: faults that need a task to be left before an operation that is ready, or
-// before a plain call.
+// What a virtual_loop's schedules reach: faults that need a task to be left before an operation that is
+// ready, or before a plain call.
 
 #include <support.hpp>
 
@@ -138,12 +138,14 @@ TEST_CASE("the same seed gives the same schedule, another one another") {
             channel<int> ch(100);
             co_await with_group([&](task_group& g) -> task<> {
                 for (char name : {'a', 'b', 'c'})
-                    g.go([&letters, ch](char letter) -> task<> {
-                        for (int i = 0; i < 10; ++i) {
-                            letters += letter;
-                            co_await or_throw(ch.send(i));
-                        }
-                    }, name);
+                    g.go(
+                        [&letters, ch](char letter) -> task<> {
+                            for (int i = 0; i < 10; ++i) {
+                                letters += letter;
+                                co_await or_throw(ch.send(i));
+                            }
+                        },
+                        name);
                 co_return;
             });
         });
@@ -162,21 +164,23 @@ TEST_CASE("exceptions that are thrown and caught around schedule points keep to 
         channel<int> ch(100);
         co_await with_group([&](task_group& g) -> task<> {
             for (int i = 0; i < 4; ++i)
-                g.go([ch](int mine) -> task<> {
-                    for (int k = 0; k < 5; ++k) {
-                        int caught = -1;
-                        try {
-                            throw mine;
-                        } catch (int other) {
-                            static_cast<void>(ch.try_send(k)); // others run here, and throw, too
-                            static_cast<void>(ch.size());
-                            caught = other;
+                g.go(
+                    [ch](int mine) -> task<> {
+                        for (int k = 0; k < 5; ++k) {
+                            int caught = -1;
+                            try {
+                                throw mine;
+                            } catch (int other) {
+                                static_cast<void>(ch.try_send(k)); // others run here, and throw, too
+                                static_cast<void>(ch.size());
+                                caught = other;
+                            }
+                            if (caught != mine || std::uncaught_exceptions() != 0)
+                                throw std::logic_error("another task's exception");
+                            co_await or_throw(ch.send(k));
                         }
-                        if (caught != mine || std::uncaught_exceptions() != 0)
-                            throw std::logic_error("another task's exception");
-                        co_await or_throw(ch.send(k));
-                    }
-                }, i);
+                    },
+                    i);
             co_return;
         });
     });

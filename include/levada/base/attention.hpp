@@ -5,9 +5,9 @@
 
 namespace levada::detail {
 
-/// What calls a loop away from the task that it runs: a completion or timeout in its ring, a post from another
-/// thread, a look that the loop itself wants to take. Running tasks ask after each operation that completed at
-/// once, so the answer costs two loads, and neither a clock nor a system call.
+/// What calls a loop away from the task that it runs: a completion or timeout in its ring, a post from
+/// another thread, a look that the loop itself wants to take. Running tasks ask after each operation that
+/// completed at once, so the answer costs two loads, and neither a clock nor a system call.
 ///
 /// It only says when to look. What is found there is ordered by the ring's and the inbox's own accesses, so
 /// relaxed loads will do.
@@ -21,7 +21,8 @@ public:
 
     void set(std::uint32_t flag) noexcept { flags_.fetch_or(flag, std::memory_order_seq_cst); }
     void clear(std::uint32_t flag) noexcept { flags_.fetch_and(~flag, std::memory_order_seq_cst); }
-    [[nodiscard]] bool has(std::uint32_t flag, std::memory_order o = std::memory_order_seq_cst) const noexcept {
+    [[nodiscard]] bool has(std::uint32_t flag,
+                           std::memory_order o = std::memory_order_seq_cst) const noexcept {
         return (flags_.load(o) & flag) != 0;
     }
     /// From now on the kernel calls while `word` is not `quiet`. On the loop's thread, as all below.
@@ -35,7 +36,8 @@ public:
     /// A copy of what it takes to ask, for those who ask often. Good until the next `watch` or `set_quiet`.
     class view {
     public:
-        explicit view(const attention& of) noexcept : flags_(&of.flags_), word_(of.word_), quiet_(of.quiet_) {}
+        explicit view(const attention& of) noexcept
+            : flags_(&of.flags_), word_(of.word_), quiet_(of.quiet_) {}
         [[nodiscard]] bool wanted() const noexcept {
             return (flags_->load(std::memory_order_relaxed) |
                     (__atomic_load_n(word_, __ATOMIC_RELAXED) ^ quiet_)) != 0;

@@ -117,7 +117,8 @@ struct thread_context {
 /// How many loops there are that want to hear of schedule points.
 inline std::atomic<unsigned> scheduled_loops{0};
 void reach_schedule_point() noexcept;
-/// Before all that other tasks can see: operations, `try_` forms, closes, cancels, starts, looks at shared state.
+/// Before all that other tasks can see: operations, `try_` forms, closes, cancels, starts, looks at shared
+/// state.
 inline void schedule_point() noexcept {
     if (scheduled_loops.load(std::memory_order_relaxed) != 0) [[unlikely]]
         reach_schedule_point();
@@ -158,8 +159,8 @@ public:
     [[nodiscard]] virtual bool goes_on(std::uint32_t& budget) noexcept { return budget != 0; }
     /// The nearest timer is now `deadline`. Called on the loop's thread.
     virtual void arm(time_point deadline) noexcept = 0;
-    /// A task that runs here is about to do something that others can see: a loop for tests may let others run
-    /// first.
+    /// A task that runs here is about to do something that others can see: a loop for tests may let others
+    /// run first.
     virtual void schedule_point() noexcept {}
     /// The loop's clock.
     [[nodiscard]] virtual time_point now() const noexcept;

@@ -64,8 +64,8 @@ private:
     void fire() noexcept override {
         control& task = *task_;
         this->node().cancel(make_error_code(errc::timed_out));
-        // One that is ready unwinds as soon as one that waits. Here it can neither run nor end meanwhile: its loop, to
-        // which it is tied, is in `run_timers`.
+        // One that is ready unwinds as soon as one that waits. Here it can neither run nor end meanwhile: its
+        // loop, to which it is tied, is in `run_timers`.
         const park_state is = task.state();
         if (is == park_state::running || is == park_state::claimed) on_->hurry(task);
     }

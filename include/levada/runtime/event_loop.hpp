@@ -71,8 +71,9 @@ public:
     /// `run_ready()`. The owner marks it as seen, as all others.
     bool dispatch(const io_uring_cqe& cqe) noexcept;
     bool dispatch(const io_uring_cqe* cqe) noexcept { return dispatch(*cqe); }
-    /// For a guest's owner: runs tasks that are ready, posted functions and due timers, up to a limit: those
-    /// that go on for ever leave the owner its turn. Says whether anything was done. The entries that they
+    /// For a guest's owner: runs tasks that are ready, posted functions and due timers, up to a limit, of
+    /// their number and of about a millisecond: those that go on for ever leave the owner its turn. Where
+    /// some are ready still, `next_deadline()` is now. Says whether anything was done. The entries that they
     /// made are in the ring afterwards, for the owner to submit.
     bool run_ready();
     /// When there is next something to do without a completion: now, while tasks are ready; else the nearest
@@ -161,6 +162,7 @@ private:
     bool turn(time_point until);
     void rest() noexcept;
     void call() noexcept; // with the inbox's lock held
+    void stack_fresh(unsigned run) noexcept;
     [[nodiscard]] work* next_ready(unsigned run) noexcept;
     [[nodiscard]] bool anything_ready() const noexcept { return !urgent_.empty() || anything_usual(); }
     [[nodiscard]] bool anything_usual() const noexcept {
@@ -207,20 +209,20 @@ private:
 
     detail::work_list urgent_; // woken by a timer, the kernel or another thread: goes first
     detail::work_list ready_;
-    detail::work_list fresh_; // tasks that the running task has started
-    detail::work_list stack_; // what was fresh: the youngest batch first
-    detail::work_list old_;   // what stood there for long: the oldest first
-    detail::work_list later_; // tasks that have yielded
-    unsigned runs_ = 0;             // of the usual works, to choose among the lists
-    unsigned runs_with_stack_ = 0;  // since stack_ was empty
+    detail::work_list fresh_;         // tasks that the running task has started
+    detail::work_list stack_;         // what was fresh: the youngest batch first
+    detail::work_list old_;           // what stood there for long: the oldest first
+    detail::work_list later_;         // tasks that have yielded
+    unsigned runs_ = 0;               // of the usual works, to choose among the lists
+    unsigned runs_with_stack_ = 0;    // since stack_ was empty
     std::uint64_t may_run_until_ = 0; // in ticks: before, nothing ends the turn but its count
     std::uint64_t ran_ = 0;           // works, all of them
     unsigned grain_looks_ = 0;        // to take in this turn
     std::uint32_t budget_kept_ = 0;   // of the running task's, until the next of them
     unsigned hurries_ = 0;            // that are left to this turn
     unsigned interruptions_ = 0;
-    bool late_ = false; // in run_late
-    bool usual_left_out_ = false;         // in the last turn, which the urgent works filled
+    bool late_ = false;                  // in run_late
+    bool usual_left_out_ = false;        // in the last turn, which the urgent works filled
     detail::work_list* woken_ = &ready_; // where those go who are woken on the loop's thread
     detail::attention attention_;
     std::unique_ptr<detail::ring> ring_;

@@ -77,12 +77,13 @@ private:
     [[gnu::noinline]] bool add_blocks(std::size_t n) noexcept {
         block** end = last_ ? &last_->next : &first_;
         while (*end) end = &(*end)->next;
-        for (; free_ < n; free_ += block_size) {
-            void* const memory =
-                ::operator new(offset + block_size * sizeof(T), std::align_val_t(alignment), std::nothrow);
-            if (!memory) return false;
-            *end = ::new (memory) block{nullptr, block_size};
-            end = &(*end)->next;
+        try {
+            for (; free_ < n; free_ += block_size) {
+                *end = make_block(block_size);
+                end = &(*end)->next;
+            }
+        } catch (const std::bad_alloc&) {
+            return false;
         }
         return true;
     }

@@ -43,15 +43,15 @@ inline const Catch::ListenerRegistrar<failure_counter> failure_counter_registere
     register_failure_counter();
 } // namespace detail
 
-/// Runs a test's coroutine under the seeds 1 to `seeds`, up to the first one under which an assertion fails, which is
-/// told with it. Afterwards no frame may be left.
+/// Runs a test's coroutine under the seeds 1 to `seeds`, up to the first one under which an assertion fails,
+/// which is told with it. Afterwards no frame may be left.
 template <class F>
-void run_test(std::uint64_t seeds, const F& f) {
+void run_test(std::uint64_t seeds, const F& f, interleave where = interleave::everywhere) {
     const std::size_t before = frame_pool::live();
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
         INFO("seed " << seed << ": virtual_loop(" << seed << ").run(...) repeats it");
         const std::uint64_t failed = failure_counter::failures;
-        static_cast<void>(virtual_loop(seed).run(f));
+        static_cast<void>(virtual_loop(seed, where).run(f));
         REQUIRE(frame_pool::live() == before);
         if (failure_counter::failures != failed) break;
     }
@@ -64,8 +64,8 @@ void run_test(std::uint64_t seeds, const F& f) {
     TEST_CASE(__VA_ARGS__) { ::levada::testing::run_test(8, BODY); }                                         \
     static ::levada::task<> BODY()
 
-/// A test case whose body is a coroutine. It runs on a virtual_loop, under 8 seeds; the first one under which an
-/// assertion fails ends it, and is told with that.
-/// `LEVADA_TEST_CASE("a closed channel is ready") { ... co_await ch.recv(); ... }`
+/// A test case whose body is a coroutine. It runs on a virtual_loop, under 8 seeds; the first one under which
+/// an assertion fails ends it, and is told with that. `LEVADA_TEST_CASE("a closed channel is ready") { ...
+/// co_await ch.recv(); ... }`
 #define LEVADA_TEST_CASE(...)                                                                                \
     LEVADA_INTERNAL_TEST_CASE(INTERNAL_CATCH_UNIQUE_NAME(levada_test_case_), __VA_ARGS__)

@@ -36,12 +36,12 @@ enum class interleave {
 /// ready tasks run, and what a select takes of several ready arms, follow the seed: the same seed gives the
 /// same run, other seeds give other ones. Everything happens on the thread that calls `run`.
 ///
-/// A schedule is the order of all that tasks do to each other. So before each operation, whether it is ready or
-/// not, and before `try_` forms, `close`, `cancel`, starts of tasks, unlocking and looks such as `closed()` and
-/// `size()`, the seed decides whether other tasks run first, as they might on several loops. What a task does
-/// between two of these points nobody interrupts. A std::mutex must not be held across such a point: a task that
-/// waits for it stops the thread. With `interleave::parked` tasks are left only where they wait, as on one
-/// `event_loop`.
+/// A schedule is the order of all that tasks do to each other. So before each operation, whether it is ready
+/// or not, and before `try_` forms, `close`, `cancel`, starts of tasks, unlocking and looks such as
+/// `closed()` and `size()`, the seed decides whether other tasks run first, as they might on several loops.
+/// What a task does between two of these points nobody interrupts. A std::mutex must not be held across such
+/// a point: a task that waits for it stops the thread. With `interleave::parked` tasks are left only where
+/// they wait, as on one `event_loop`.
 class virtual_loop final : public executor {
 public:
     explicit virtual_loop(std::uint64_t seed = 1, interleave where = interleave::everywhere);
