@@ -4,6 +4,7 @@
 #include <levada/core/spawn.hpp>
 #include <levada/core/this_task.hpp>
 #include <levada/patterns/fan_out.hpp>
+#include <levada/sync/event.hpp>
 #include <levada/sync/timer.hpp>
 
 #include <catch2/catch_test_macros.hpp>
@@ -61,9 +62,11 @@ TEST_TASK("the limit is reached and never exceeded") {
 TEST_TASK("without a limit all items are under way at once") {
     int running = 0;
     int most = 0;
+    event all; // who has begun waits for the others
     auto f = [&](int) -> task<> {
         most = std::max(most, ++running);
-        co_await sleep_for(100us);
+        if (running == 200) all.set();
+        co_await all.wait();
         --running;
     };
     co_await fan_out(up_to(200), f);

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -200,6 +201,10 @@ SCENARIO("a child of a fork has signal channels of its own") {
 }
 
 SCENARIO("a fork while other threads name tasks and cancel callbacks leaves both usable in the child") {
+#if defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
+    // Its allocator's own locks stay as they are at a fork, held or not: clang's holds them since version 17.
+    std::exit(77);
+#endif
     const auto use = [] {
         cancel_source source;
         int called = 0;

@@ -154,6 +154,7 @@ TEST_TASK_ALONE("a select that parks on eight arms allocates nothing") {
     std::vector<channel<int>> ch(6);
     wait_group wg;
     for (auto& c : ch) wg.go(pump, c);
+    for (auto& c : ch) (void)co_await c.recv(); // they have begun
     std::size_t made = 0;
     for (int warm = 0; warm < 2; ++warm) {
         const auto before = allocations.load();
@@ -173,6 +174,7 @@ TEST_TASK_ALONE("a select_range over eight arms allocates nothing, on its own an
     std::vector<channel<int>> ch(8);
     wait_group wg;
     for (auto& c : ch) wg.go(pump, c);
+    for (auto& c : ch) (void)co_await c.recv(); // they have begun
     std::vector<detail::recv_op<int>> arms;
     arms.reserve(8);
     std::size_t made = 0;

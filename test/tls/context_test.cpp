@@ -27,7 +27,7 @@ tls_context server_of(std::string_view alpn) { return here().server({.alpn = alp
 
 TLS_TASK("a certificate whose common name matches, but which has no alternative name, is refused") {
     both c = co_await try_to_connect(only_a_common_name().client(), only_a_common_name().server());
-    REQUIRE_FALSE(c.near);
+    REQUIRE(!c.near);
     CHECK(c.near.error() == std::error_code(X509_V_ERR_HOSTNAME_MISMATCH, certificate_category()));
 }
 
@@ -36,7 +36,7 @@ TLS_TASK("a host that OpenSSL would take for any, or for all below it, is refuse
     const std::vector<std::string> hosts{"", ".", ".localhost", ".one.example", "localhost\0.evil.example"s};
     for (const std::string& host : hosts) {
         both c = co_await try_to_connect(here().client(), here().server(), host);
-        REQUIRE_FALSE(c.near);
+        REQUIRE(!c.near);
         CHECK(c.near.error() == std::errc::invalid_argument);
     }
     both below = co_await try_to_connect(named().client(), named().server(), "two.example");
@@ -54,7 +54,7 @@ TLS_TASK("a host is a name, in any letters, with a dot behind it or not, or an a
         CHECK(c.far);
     }
     both other = co_await try_to_connect(here().client(), here().server(), "127.0.0.2");
-    REQUIRE_FALSE(other.near);
+    REQUIRE(!other.near);
     CHECK(other.near.error() == std::error_code(X509_V_ERR_IP_ADDRESS_MISMATCH, certificate_category()));
     for (const char* host : {"one.example", "a.two.example"}) {
         both c = co_await try_to_connect(named().client(), named().server(), host);
@@ -75,9 +75,9 @@ TLS_TASK("the protocol that the server wants most of those offered is agreed on"
 
 TLS_TASK("two that have no protocol in common do not connect") {
     both c = co_await try_to_connect(client_of("x,y"), server_of("h2,http/1.1"));
-    REQUIRE_FALSE(c.near);
+    REQUIRE(!c.near);
     CHECK(c.near.error().category() == tls_category());
-    REQUIRE_FALSE(c.far);
+    REQUIRE(!c.far);
     CHECK(c.far.error().category() == tls_category());
 }
 
@@ -96,7 +96,7 @@ TLS_TASK("a server that chooses a protocol that was not offered is refused") {
     raw_peer far(context.get(), std::move(s.far));
     auto agreeing = spawn([&]() -> task<bool> { return far.agree(); });
     auto near = co_await tls_stream::connect(client_of("http/1.1"), std::move(s.near), "localhost");
-    REQUIRE_FALSE(near);
+    REQUIRE(!near);
     CHECK((near.error() == std::errc::protocol_error || near.error().category() == tls_category()));
     auto agreed = co_await agreeing.join();
     CHECK(agreed);
@@ -152,12 +152,12 @@ TLS_TASK("a client without a certificate, or with a stranger's, is refused where
         for (const auto how : {tls_client_certificate::requested, tls_client_certificate::required}) {
             if (!strange && how == tls_client_certificate::requested) continue;
             both c = co_await try_to_connect(client, server_that_asks(how));
-            REQUIRE_FALSE(c.far);
+            REQUIRE(!c.far);
             CHECK(c.far.error().category() == (strange ? certificate_category() : tls_category()));
             REQUIRE(c.near); // with TLS 1.3 the client has agreed before
             std::array<char, 8> b;
             auto n = co_await c.near->read(std::span<char>(b));
-            REQUIRE_FALSE(n);
+            REQUIRE(!n);
             CHECK(n.error().category() == tls_category());
         }
     }
