@@ -284,6 +284,6 @@ SCENARIO("a thread of the pool that could not be started is tried again when a c
             auto ended = co_await h->join();
             EXPECT(ended);
         }
-        EXPECT(offload_threads() == 2);
+        EXPECT(offload_threads() >= 2); // the second call waited for the third
     }) == 0);
 }
