@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include <levada/core/this_task.hpp>
 #include <levada/sync/channel.hpp>
 #include <levada/sync/timer.hpp>
 
@@ -313,7 +314,7 @@ TEST_TASK("a detached child is cancelled by its parent's token after the parent 
         src.cancel();
     });
     REQUIRE(r);
-    co_await sleep_for(1ms);
+    while (log.empty()) co_await this_task::yield(); // its loop has to come to it
     REQUIRE(log == "d");
 }
 
