@@ -27,19 +27,16 @@
 // `inbox_`,
 //    and take from `shared_`.
 // 2. Who pushes to the inbox sets `attention::posted`, then looks at `sleeping_`; the loop sets `sleeping_`,
-// then
-//    looks at `attention::posted`; all four sequentially consistent. So either the loop sees the push before
-//    it sleeps, or the pusher sees that it sleeps, and wakes it. One who wakes it clears `sleeping_`: the
-//    rest of a burst costs no system call. `nudged_` is to `nudge()` as `attention::posted` is to a push.
+//    then looks at `attention::posted`; all four sequentially consistent. So either the loop sees the push
+//    before it sleeps, or the pusher sees that it sleeps, and wakes it. One who wakes it clears `sleeping_`:
+//    the rest of a burst costs no system call. `nudged_` is to `nudge()` as `posted` is to a push.
 // 3. Every ready task has its turn. `urgent_` holds tasks that the clock, the kernel or another thread has
-// woken, and
-//    goes first; but at least every other turn runs the usual ones too, for as long as the urgent ones took.
-//    Of the usual ones the first of `ready_` goes first, each eighth is the youngest of those that were
-//    started, and each 256th an old one of these.
+//    woken, and goes first; but at least every other turn runs the usual ones too, for as long as the urgent
+//    ones took. Of the usual ones the first of `ready_` goes first, each eighth is the youngest of those that
+//    were started, and each 256th an old one of these.
 // 4. A turn, and the run of a task in it, ends as soon as somebody calls (`attention`), 200 us after it began
-// at the
-//    earliest. While tasks run and a timer is armed, the kernel has an alarm for it; so a due timer calls as
-//    well.
+//    at the earliest. While tasks run and a timer is armed, the kernel has an alarm for it; so a due timer
+//    calls as well.
 
 namespace levada {
 

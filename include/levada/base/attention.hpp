@@ -13,9 +13,10 @@ namespace levada::detail {
 /// relaxed loads will do.
 class attention {
 public:
-    static constexpr std::uint32_t posted = 1; // something is in the inbox; any thread
-    // By the loop's own thread:
-    static constexpr std::uint32_t look = 2;   // it wants to be asked, once
+    // Set by any thread:
+    static constexpr std::uint32_t posted = 1; // something is in the inbox
+    static constexpr std::uint32_t look = 2; // the loop wants to be asked, once, or an idle one asks for work
+    // By the loop's own:
     static constexpr std::uint32_t queued = 4; // the ring holds entries that the kernel has not got
     static constexpr std::uint32_t urgent = 8; // tasks are ready that go before the usual ones
 

@@ -164,9 +164,9 @@ private:
     void call() noexcept; // with the inbox's lock held
     void stack_fresh(unsigned run) noexcept;
     [[nodiscard]] work* next_ready(unsigned run) noexcept;
-    [[nodiscard]] bool anything_ready() const noexcept { return !urgent_.empty() || anything_usual(); }
-    [[nodiscard]] bool anything_usual() const noexcept {
-        return !ready_.empty() || !stack_.empty() || !fresh_.empty() || !old_.empty() || !later_.empty();
+    [[nodiscard]] bool anything_ready() const noexcept {
+        return !urgent_.empty() || !ready_.empty() || !stack_.empty() || !fresh_.empty() || !old_.empty() ||
+               !later_.empty();
     }
     [[nodiscard]] bool run_tasks() noexcept;
     [[nodiscard]] bool turn_is_over(std::uint32_t operations) noexcept;
