@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <stdexcept>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "forks.hpp"
 #include "handlers.hpp"
-#include "no_signals.hpp"
+#include "library_thread.hpp"
 #include "others.hpp"
 #include "ring.hpp"
 
@@ -32,6 +36,7 @@ crew::crew(std::size_t loops, bool pinned, bool eager)
 crew::~crew() {
     if (made_in_ != forks() && !threads_.empty()) used_after_fork("a runtime");
     // What was started here without `run`, or lives on, ends while the threads do.
+    phase_.wait(phase::starting);
     if (started() && first().root().live() != 0) first().end_all();
     (void)stop();
     // What was posted since, and what that posts, is called while all loops are there. The first loop still
@@ -48,55 +53,109 @@ crew::~crew() {
 }
 
 event_loop& crew::loop(std::size_t i) {
-    if (i != 0) start();
+    if (i != 0) {
+        start();
+        if (!started())
+            throw std::runtime_error("runtime::loop(" + std::to_string(i) +
+                                     "): the threads of the other loops could not be started");
+    }
     return *loops_.at(i);
 }
 
 void crew::start() {
-    if (started() || wanted_ == 1 || stop_.load(std::memory_order_seq_cst)) return;
-    sleepers_.reserve(wanted_);
-    loops_.reserve(wanted_);
-    while (loops_.size() < wanted_) { // may throw, and be tried again
-        auto made = std::make_unique<event_loop>();
-        made->join_crew(*this, first());
-        loops_.push_back(std::move(made));
-    }
-    const no_signals during;
-    threads_.reserve(wanted_ - 1);
-    std::atomic<int> all_there{0}; // 1: yes; -1: one could not be made, so none of them runs
-    const auto let_go = [&all_there](int how) {
-        all_there.store(how);
-        all_there.notify_all();
-    };
+    if (phase_.load() == phase::alone) begin_start(true);
+    phase_.wait(phase::starting);
+    if (phase_.load() != phase::failed || !failure_) return;
+    join_threads();
+    phase_.store(phase::alone);
+    std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+void crew::start_soon() noexcept {
+    if (phase_.load() != phase::alone) return;
     try {
-        for (std::size_t i = 1; i < wanted_; ++i) {
-            threads_.emplace_back([this, i, &all_there] {
-                all_there.wait(0);
-                if (all_there.load() < 0) return;
-                running_.fetch_add(1);
-                running_.notify_all();
-                loops_[i]->run_in_crew(stop_);
-            });
-            const std::string name = "levada-" + std::to_string(i);
-            ::pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
-        }
+        begin_start(false);
+    } catch (const std::exception& e) {
+        give_up(e.what());
+    }
+}
+
+void crew::begin_start(bool may_fail) {
+    if (size() == 1 || stop_.load()) return;
+    sleepers_.reserve(size());
+    loops_.reserve(size());
+    threads_.reserve(size() - 1);
+    phase_.store(phase::starting);
+    start_may_fail_ = may_fail;
+    try {
+        start_thread_of<&crew::start_others>();
     } catch (...) {
-        let_go(-1);
-        for (std::thread& t : threads_) t.join();
-        threads_.clear();
+        phase_.store(phase::alone);
         throw;
     }
-    started_.store(true, std::memory_order_release);
-    let_go(1);
-    // They look at a variable of ours until they run.
-    for (std::size_t n = running_.load(); n < threads_.size(); n = running_.load()) running_.wait(n);
+}
+
+template <void (crew::*Run)() noexcept>
+void crew::start_thread_of() {
+    const auto enter = [](void* self) -> void* {
+        (static_cast<crew*>(self)->*Run)();
+        return nullptr;
+    };
+    // There first: the thread adds those that it starts.
+    if (const int error = start_thread(threads_.emplace_back(), enter, this); error != 0) {
+        threads_.pop_back();
+        throw std::system_error(error, std::generic_category(), "pthread_create");
+    }
+}
+
+// On the second loop's thread, which then runs that loop.
+void crew::start_others() noexcept {
+    phase ended_as = phase::started;
+    try {
+        while (loops_.size() < size()) {
+            auto made = std::make_unique<event_loop>();
+            made->join_crew(*this, first());
+            loops_.push_back(std::move(made));
+        }
+        for (std::size_t i = 2; i < size(); ++i) start_thread_of<&crew::run_next>();
+    } catch (const std::exception& e) {
+        if (start_may_fail_) failure_ = std::current_exception();
+        else give_up(e.what());
+        ended_as = phase::failed;
+    }
+    phase_.store(ended_as);
+    phase_.notify_all();
+    first().nudge(); // it may sleep, and nobody would find it among the sleepers
+    run_next();
+}
+
+// Which of the loops a thread runs does not matter.
+void crew::run_next() noexcept {
+    phase_.wait(phase::starting);
+    if (phase_.load() != phase::started) return;
+    const std::size_t i = next_to_run_.fetch_add(1);
+    const std::string name = "levada-" + std::to_string(i);
+    ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
+    loops_[i]->run_in_crew(stop_);
+}
+
+// One thread does all the work, as before.
+void crew::give_up(const char* why) noexcept {
+    std::fprintf(stderr, "levada: no more threads could be started (%s): going on with one\n", why);
+    wanted_.store(1, std::memory_order_relaxed);
+}
+
+void crew::join_threads() noexcept {
+    phase_.wait(phase::starting);
+    for (const pthread_t t : threads_) ::pthread_join(t, nullptr);
+    threads_.clear();
 }
 
 bool crew::stop() noexcept {
     stop_.store(true, std::memory_order_seq_cst);
+    phase_.wait(phase::starting);
     for (std::size_t i = 1; i < loops_.size(); ++i) loops_[i]->stop();
-    for (std::thread& t : threads_) t.join();
-    threads_.clear();
+    join_threads();
     return true;
 }
 
@@ -172,15 +231,15 @@ time_point crew::look_for_deadlock(unsigned looks) noexcept {
         if (all_run && sleepers_.size() != loops_.size()) return time_point::max();
         const others seen = look_for_others(all_run ? loops_.size() : 1, looks != 0);
         const bool in_a_handler = signal_handlers.load(std::memory_order_seq_cst) != 0;
-        for (const auto& l : loops_) {
+        for (std::size_t i = 0; i < (all_run ? loops_.size() : 1); ++i) {
+            const event_loop* const l = loops_[i].get();
             // By has_news a signal, say, is on its way to its task. Asked first: a loop that takes news is
             // not quiet any more before it does.
             // What the kernel has put off may come to nothing, and then wakes no loop to look again.
             if (l->ring_->has_news()) return first().now() + first_look_again;
             if (!l->quiet() || l->ring_->awaited() != 0) return time_point::max();
-            if (!all_run) break; // the first alone runs
         }
-        if (anything_shared()) return time_point::max();
+        if (all_run && anything_shared()) return time_point::max();
         if (seen != others::none)
             return first().now() + first_look_again * (1u << std::min(looks, most_doublings));
         if (in_a_handler) return first().now() + first_look_again;

@@ -8,17 +8,22 @@
 //    sleep counts itself in `idle_` (and out of `searching_`), then looks at all sizes once more; all of it
 //    sequentially consistent. So work that is shared is seen by a loop before it sleeps, or its sharer sees a
 //    sleeper and wakes one, or a searcher that has not had its last look.
-// 3. Threads are started once, all or none, by the first loop. Until then it runs alone, and the process may
-//    have one thread.
+// 3. Threads are started once, all or none. Until then the first loop runs alone, and the process may have
+// one
+//    thread. The first loop starts the second's thread, which makes the other loops and their threads while
+//    the first goes on; `phase_` says how far it is. Until that is `started` or `failed`, the thread that
+//    starts them owns `loops_` but for its first, and `threads_`; from then on the first loop's thread does.
 //
 // Lock order: idle_lock_, then the mutexes of the pools (see offload_pool.hpp). The lists' locks and inboxes
 // are taken alone.
 
+#include <pthread.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include <levada/base/lock.hpp>
@@ -35,19 +40,24 @@ public:
     crew(const crew&) = delete;
     crew& operator=(const crew&) = delete;
 
-    [[nodiscard]] std::size_t size() const noexcept { return wanted_; }
+    // relaxed: it changes once, and nothing hangs on when that is seen.
+    [[nodiscard]] std::size_t size() const noexcept { return wanted_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool pinned() const noexcept { return pinned_; }
     [[nodiscard]] bool eager() const noexcept { return eager_; }
     /// Whether work may go from one loop to another once it is seen to be worth that.
-    [[nodiscard]] bool shares() const noexcept { return wanted_ > 1 && !pinned_ && !eager_; }
+    [[nodiscard]] bool shares() const noexcept { return size() > 1 && !pinned_; }
     [[nodiscard]] event_loop& first() noexcept { return *loops_.front(); }
     /// One of the loops; makes the others and their threads, if they are not there yet.
     [[nodiscard]] event_loop& loop(std::size_t i);
-    /// Makes the other loops and starts their threads. On the first loop's thread, or before it runs.
+    /// Makes the other loops and starts their threads; throws if that cannot be, and may be called again. On
+    /// the first loop's thread, or before it runs.
     void start();
-    [[nodiscard]] bool started() const noexcept { return started_.load(std::memory_order_acquire); }
-    /// No threads could be had: the first loop is all there is.
-    void give_up() noexcept { wanted_ = 1; }
+    /// The same, but does not wait for it. Where it cannot be, says so on stderr, and `size()` is 1 from then
+    /// on.
+    void start_soon() noexcept;
+    [[nodiscard]] bool started() const noexcept {
+        return phase_.load(std::memory_order_acquire) == phase::started;
+    }
     /// Ends the threads: nothing lives on their loops any more. Gives true.
     bool stop() noexcept;
 
@@ -78,15 +88,27 @@ public:
     [[nodiscard]] bool anything_shared() const noexcept;
 
 private:
-    std::size_t wanted_;
+    enum class phase : std::uint32_t { alone, starting, started, failed };
+
+    void begin_start(bool may_fail);
+    template <void (crew::*Run)() noexcept>
+    void start_thread_of();
+    void start_others() noexcept;
+    void run_next() noexcept;
+    void join_threads() noexcept;
+    void give_up(const char* why) noexcept;
+
+    std::atomic<std::size_t> wanted_;
     const bool pinned_;
     const bool eager_;
     unsigned made_in_;                               // the process, as forks() tells it
-    std::vector<std::unique_ptr<event_loop>> loops_; // written before the threads start
-    std::vector<std::thread> threads_;
-    std::atomic<bool> started_{false};
+    std::vector<std::unique_ptr<event_loop>> loops_; // has room for all before another thread is there
+    std::vector<pthread_t> threads_;                 // likewise; the first starts the others
+    std::atomic<phase> phase_{phase::alone};
+    bool start_may_fail_ = false;
+    std::exception_ptr failure_;              // with phase::failed
+    std::atomic<std::size_t> next_to_run_{1}; // of loops_
     std::atomic<bool> stop_{false};
-    std::atomic<std::size_t> running_{0}; // threads
     std::atomic<const control*> main_{nullptr};
     std::atomic<bool> shutting_down_{false};
     std::atomic<bool> asleep_{false};

@@ -247,8 +247,8 @@ void event_loop::look(std::uint32_t operations) noexcept {
     const bool asked = attention_.has(attention::look, std::memory_order_relaxed);
     if (asked) attention_.clear(attention::look);
     const bool waits = anything_ready();
-    if (waits && judges()) {
-        if (grain_->look(steps() + operations)) set_coarse(true);
+    if (waits && shares()) {
+        if (judges() && grain_->look(steps() + operations)) set_coarse(true);
         lay_out();
         if (grain_looks_ != 0 && --grain_looks_ != 0) {
             attention_.set(attention::look); // and again after the next operation or run
@@ -261,6 +261,10 @@ void event_loop::look(std::uint32_t operations) noexcept {
 // A task may compute for as long as it likes: what waits meanwhile has to be in others' reach before.
 void event_loop::lay_out() noexcept {
     if (!coarse_ || !anything_ready()) return;
+    if (crew_->size() == 1) { // there are no other threads after all
+        coarse_ = false;
+        return;
+    }
     if (crew_->anybody_idle()) share(2 * share_at_once);
     else if (lays_out_ && !shares_work())
         lays_out_ = share(2 * (grain_->long_steps() ? share_at_once : lay_out_at_once));
@@ -348,8 +352,10 @@ bool event_loop::goes_on(std::uint32_t& budget) noexcept {
     return true;
 }
 
-// Whether it matters how coarse the work is: where other loops could take it.
-bool event_loop::judges() const noexcept { return crew_ && crew_->shares() && !late_; }
+// Whether other loops may take what is ready here.
+bool event_loop::shares() const noexcept { return crew_ && crew_->shares() && !late_; }
+// Whether it matters how coarse the work is.
+bool event_loop::judges() const noexcept { return shares() && !crew_->eager(); }
 
 void event_loop::arm(time_point deadline) noexcept {
     if (deadline < alarm_->at()) attention_.set(attention::look);
@@ -369,55 +375,57 @@ void event_loop::set_alarm(bool others_wait) noexcept {
 }
 
 void event_loop::set_coarse(bool coarse) noexcept {
-    coarse_ = false;
-    if (!coarse || crew_->size() == 1 || crew_->pinned()) return;
-    if (!crew_->started()) {
-        try {
-            crew_->start();
-        } catch (const std::exception& e) {
-            // One thread does all the work, as before.
-            std::fprintf(stderr, "levada: no more threads could be started (%s): going on with one\n",
-                         e.what());
-            crew_->give_up();
-            return;
-        }
-    }
-    coarse_ = crew_->started();
+    if (coarse) crew_->start_soon();
+    coarse_ = coarse;
 }
 
-// Lays half of what is ready, of the first `most`, where those find it who have nothing to do. False if none
-// of it may move.
-bool event_loop::share(int most) noexcept {
-    detail::work_list given, kept, kept_urgent;
+namespace {
+
+// Of what `next` gives, `most` at most, every other work goes to `given` if it may leave `home`, and the
+// others to `kept`. Gives how many may.
+template <class Next>
+std::size_t give_half(Next next, int most, executor& home, detail::work_list& given,
+                      detail::work_list& kept) noexcept {
     std::size_t n = 0;
     for (int i = 0; i < most; ++i) {
-        work* w = ready_.pop();
-        if (!w) w = old_.pop();
-        if (!w) w = stack_.pop();
-        if (!w) w = fresh_.pop();
-        if (!w) w = later_.pop();
-        work* const urgent = w ? nullptr : urgent_.pop();
-        if (urgent) w = urgent;
+        work* const w = next();
         if (!w) break;
-        if (i % 2 == 0 && w->move_to(*this)) {
-            given.push(*w);
-            ++n;
-        } else {
-            (urgent ? kept_urgent : kept).push(*w);
-        }
+        const bool goes = i % 2 == 0 && w->move_to(home);
+        (goes ? given : kept).push(*w);
+        n += goes ? 1 : 0;
     }
+    return n;
+}
+
+} // namespace
+
+// Lays half of what is ready, of the first `most`, where those find it who have nothing to do; of what is
+// urgent only if one of them is there. False if none of it may move.
+bool event_loop::share(int most) noexcept {
+    detail::work_list given, kept, given_urgent, kept_urgent;
+    std::size_t n = 0;
+    if (crew_->anybody_idle()) {
+        n = give_half([this] { return urgent_.pop(); }, most, *this, given_urgent, kept_urgent);
+        kept_urgent.append(std::move(urgent_));
+        urgent_ = kept_urgent;
+    }
+    const auto next = [this]() -> work* {
+        for (detail::work_list* const from : {&ready_, &old_, &stack_, &fresh_, &later_})
+            if (work* const w = from->pop()) return w;
+        return nullptr;
+    };
+    n += give_half(next, most, *this, given, kept);
     kept.append(std::move(ready_));
     ready_ = kept;
-    kept_urgent.append(std::move(urgent_));
-    urgent_ = kept_urgent;
-    if (n != 0) lend(std::move(given), n);
+    if (n != 0) lend(std::move(given), std::move(given_urgent), n);
     return n != 0;
 }
 
-void event_loop::lend(detail::work_list&& given, std::size_t n) noexcept {
+void event_loop::lend(detail::work_list&& given, detail::work_list&& urgent, std::size_t n) noexcept {
     {
         detail::lock_guard guard(shared_lock_);
         shared_.append(std::move(given));
+        shared_urgent_.append(std::move(urgent));
         shared_size_.store(shared_size_.load(std::memory_order_relaxed) + n, std::memory_order_seq_cst);
     }
     crew_->work_shared();
@@ -432,9 +440,10 @@ bool event_loop::give_shared(event_loop& thief) noexcept {
         const std::size_t wanted =
             &thief == this ? there : std::min<std::size_t>((there + 1) / 2, share_at_once);
         for (; n < wanted; ++n) {
-            work* w = shared_.pop();
-            (void)w->move_to(thief); // it may: that was asked before it was put there
-            thief.ready_.push(*w);
+            work* const urgent = shared_urgent_.pop();
+            work& w = urgent ? *urgent : *shared_.pop();
+            (void)w.move_to(thief); // it may: that was asked before it was put there
+            (urgent ? thief.urgent_ : thief.ready_).push(w);
         }
         shared_size_.store(there - n, std::memory_order_seq_cst);
     }
@@ -454,7 +463,7 @@ void event_loop::start(work& w) noexcept {
     if (coarse_ && crew_->anybody_idle() && w.move_to(*this)) {
         detail::work_list one;
         one.push(w);
-        lend(std::move(one), 1);
+        lend(std::move(one), {}, 1);
     } else {
         fresh_.push(w);
     }

@@ -6,7 +6,7 @@
 #include <new>
 
 #include "forks.hpp"
-#include "no_signals.hpp"
+#include "library_thread.hpp"
 
 namespace levada::detail {
 namespace {
@@ -50,15 +50,13 @@ std::error_code offload_pool::submit(pool_job& job) noexcept {
     return {}; // one of those that are there takes it
 }
 
-// No std::thread, which allocates and throws.
 int offload_pool::start_thread() noexcept {
-    const no_signals during;
     pthread_t made;
     const auto enter = [](void* self) -> void* {
         static_cast<offload_pool*>(self)->run();
         return nullptr;
     };
-    const int error = ::pthread_create(&made, nullptr, enter, this);
+    const int error = detail::start_thread(made, enter, this);
     if (error != 0) return error;
     ::pthread_detach(made);
     ++threads_;

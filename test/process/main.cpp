@@ -23,6 +23,7 @@ const scenario*& all() noexcept {
 }
 
 std::atomic<int> threads_left{-1};
+std::atomic<int> refused{0};
 std::atomic<int> ms_before_signals{0};
 
 std::mutex mutex; // guards what follows
@@ -35,6 +36,8 @@ int begun = 0;
 scenario::scenario(const char* s, void (*f)()) noexcept : sentence(s), run(f), next(all()) { all() = this; }
 
 void let_threads_start(int n) noexcept { threads_left = n; }
+
+int threads_refused() noexcept { return refused; }
 
 void delay_signals(int ms) noexcept { ms_before_signals = ms; }
 
@@ -62,7 +65,10 @@ extern "C" {
 int __real_pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*); // NOLINT
 int __wrap_pthread_create(pthread_t* made, const pthread_attr_t* how, void* (*f)(void*),
                           void* with) { // NOLINT
-    if (test_process::threads_left == 0) return EAGAIN;
+    if (test_process::threads_left == 0) {
+        ++test_process::refused;
+        return EAGAIN;
+    }
     if (test_process::threads_left > 0) --test_process::threads_left;
     return __real_pthread_create(made, how, f, with);
 }

@@ -41,6 +41,8 @@ inline void expect_at(bool held, const char* what, const char* file, int line) {
 
 /// How many threads may still be started; negative: as many as the system gives.
 void let_threads_start(int n) noexcept;
+/// How often that was refused.
+int threads_refused() noexcept;
 /// A handler of a signal channel takes so long before it tells the channel.
 void delay_signals(int ms) noexcept;
 /// While closed, `getaddrinfo` waits; then it gives 127.0.0.1 for any name.

@@ -287,3 +287,54 @@ SCENARIO("a thread of the pool that could not be started is tried again when a c
         EXPECT(offload_threads() >= 2); // the second call waited for the third
     }) == 0);
 }
+
+SCENARIO("coarse work goes on with one loop where threads for the others cannot be had") {
+    ::unsetenv("LEVADA_LOOPS");
+    for (const int there : {0, 1}) { // none at all, and one that cannot start the next
+        test_process::let_threads_start(there);
+        const int refused = test_process::threads_refused();
+        runtime rt({.loops = 3});
+        int ran = 0; // by one thread
+        EXPECT(rt.run([refused, &ran]() -> task<> {
+            const auto compute = [&ran] {
+                for (const auto end = now() + 1ms; now() < end;) {
+                }
+                ++ran;
+            };
+            // Until it was tried, and then some more.
+            for (int more = 0; more < 3;) {
+                co_await with_group([compute](task_group& g) -> task<> {
+                    for (int i = 0; i < 10; ++i) g.go(compute);
+                    co_return;
+                });
+                if (test_process::threads_refused() != refused) ++more;
+            }
+        }) == 0);
+        EXPECT(ran >= 30);
+        bool thrown = false;
+        try {
+            static_cast<void>(rt.loop(1));
+        } catch (const std::exception&) {
+            thrown = true;
+        }
+        EXPECT(thrown);
+    }
+}
+
+SCENARIO("a runtime that wants its threads at once throws where they cannot be had, and starts later") {
+    ::unsetenv("LEVADA_LOOPS");
+    for (const int there : {0, 1}) {
+        test_process::let_threads_start(there);
+        runtime rt({.loops = 3, .eager = true});
+        const auto nothing = []() -> task<> { co_return; };
+        std::error_code why;
+        try {
+            static_cast<void>(rt.run(nothing));
+        } catch (const std::system_error& e) {
+            why = e.code();
+        }
+        EXPECT(why == std::errc::resource_unavailable_try_again);
+        test_process::let_threads_start(-1);
+        EXPECT(rt.run(nothing) == 0);
+    }
+}

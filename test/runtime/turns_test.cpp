@@ -8,10 +8,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <mutex>
 #include <set>
 #include <thread>
 #include <vector>
@@ -270,6 +272,42 @@ TEST_CASE("tasks that compute are taken by another loop, however they came to wa
         INFO("the way " << static_cast<int>(way));
         CHECK(threads.size() == 2);
     }
+}
+
+TEST_CASE("whom a post wakes does not wait behind all that other loops compute") {
+    const test_support::with_loops unset;
+    constexpr int tasks = 100;
+    std::vector<long> waited; // in steps of the others, a round each
+    std::atomic<long> steps = 0;
+    std::atomic<bool> over = false;
+    runtime rt({.loops = 2, .eager = true});
+    static_cast<void>(rt.run([&]() -> task<> {
+        co_await with_group([&](task_group& g) -> task<> {
+            for (int i = 0; i < tasks; ++i)
+                g.go([&]() -> task<> {
+                    while (!over) {
+                        compute(200us);
+                        ++steps;
+                        co_await this_task::yield();
+                    }
+                });
+            for (int round = 0; round < 31; ++round) {
+                event woken;
+                std::atomic<long> began = 0;
+                std::thread other([&] {
+                    began = steps.load();
+                    woken.set();
+                });
+                co_await woken.wait();
+                waited.push_back(steps - began);
+                other.join();
+            }
+            over = true;
+        });
+    }));
+    std::sort(waited.begin(), waited.end());
+    // Of two loops' worth of steps; behind all of them it would be a hundred and more, again and again.
+    CHECK(waited[waited.size() / 2] < tasks / 4);
 }
 
 TEST_CASE("functions that are posted too late do not use a ring that is another thread's") {

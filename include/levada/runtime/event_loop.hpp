@@ -172,6 +172,7 @@ private:
     [[nodiscard]] bool turn_is_over(std::uint32_t operations) noexcept;
     void look(std::uint32_t operations) noexcept;
     void lay_out() noexcept;
+    [[nodiscard]] bool shares() const noexcept;
     [[nodiscard]] bool judges() const noexcept;
     [[nodiscard]] std::uint64_t steps() const noexcept;
     void set_alarm(bool others_wait) noexcept;
@@ -204,7 +205,7 @@ private:
         return quiet_.load(std::memory_order_seq_cst) && !attention_.has(detail::attention::posted);
     }
     bool share(int most) noexcept;
-    void lend(detail::work_list&& given, std::size_t n) noexcept;
+    void lend(detail::work_list&& given, detail::work_list&& urgent, std::size_t n) noexcept;
     void set_coarse(bool coarse) noexcept;
 
     detail::work_list urgent_; // woken by a timer, the kernel or another thread: goes first
@@ -245,8 +246,9 @@ private:
     bool lays_out_ = true;           // for those who are not idle yet; not again this turn if none may move
     std::atomic<bool> quiet_{false}; // asleep, with nothing in the kernel and no timer
     unsigned looks_ = 0;             // for a deadlock, since a task has run
-    detail::lock shared_lock_;       // guards shared_ and what is stored to shared_size_
+    detail::lock shared_lock_;       // guards the two lists and what is stored to shared_size_
     detail::work_list shared_;       // ready tasks that other loops may take
+    detail::work_list shared_urgent_;
     std::atomic<std::size_t> shared_size_{0};
 };
 
