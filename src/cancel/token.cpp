@@ -1,5 +1,7 @@
 #include <levada/cancel/token.hpp>
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <new>
 #include <utility>
@@ -16,6 +18,10 @@ struct executor::registry {
 
     static registry& all() noexcept {
         static constinit registry r; // of nothing that is destroyed: executors may outlive main
+        // Loops are made on threads that do not come along.
+        static const int forks =
+            ::pthread_atfork([] { r.guard.acquire(); }, [] { r.guard.release(); }, [] { r.guard.release(); });
+        static_cast<void>(forks); // out of memory: as without it
         return r;
     }
 };

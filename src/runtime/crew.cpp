@@ -12,7 +12,6 @@
 
 #include "forks.hpp"
 #include "handlers.hpp"
-#include "library_thread.hpp"
 #include "others.hpp"
 #include "ring.hpp"
 
@@ -27,10 +26,12 @@ constexpr unsigned most_doublings = 14; // about a minute
 } // namespace
 
 crew::crew(std::size_t loops, bool pinned, bool eager)
-    : wanted_(loops), pinned_(pinned), eager_(eager && !pinned) {
-    loops_.push_back(std::make_unique<event_loop>());
+    : wanted_(loops),
+      pinned_(pinned),
+      eager_(eager && !pinned),
+      first_(loops_.emplace_back(std::make_unique<event_loop>()).get()) {
     made_in_ = forks();
-    loops_.front()->join_crew(*this, *loops_.front());
+    first_->join_crew(*this, *first_);
 }
 
 crew::~crew() {
@@ -53,12 +54,11 @@ crew::~crew() {
 }
 
 event_loop& crew::loop(std::size_t i) {
-    if (i != 0) {
-        start();
-        if (!started())
-            throw std::runtime_error("runtime::loop(" + std::to_string(i) +
-                                     "): the threads of the other loops could not be started");
-    }
+    if (i == 0) return *first_;
+    start();
+    if (!started())
+        throw std::runtime_error("runtime::loop(" + std::to_string(i) +
+                                 "): the threads of the other loops could not be started");
     return *loops_.at(i);
 }
 
@@ -87,6 +87,7 @@ void crew::begin_start(bool may_fail) {
     threads_.reserve(size() - 1);
     phase_.store(phase::starting);
     start_may_fail_ = may_fail;
+    cpus_ = allowed_cpus();
     try {
         start_thread_of<&crew::start_others>();
     } catch (...) {
@@ -98,11 +99,13 @@ void crew::begin_start(bool may_fail) {
 template <void (crew::*Run)() noexcept>
 void crew::start_thread_of() {
     const auto enter = [](void* self) -> void* {
-        (static_cast<crew*>(self)->*Run)();
+        auto& group = *static_cast<crew*>(self);
+        group.cpus_.take();
+        (group.*Run)();
         return nullptr;
     };
     // There first: the thread adds those that it starts.
-    if (const int error = start_thread(threads_.emplace_back(), enter, this); error != 0) {
+    if (const int error = cpus_.start_thread_elsewhere(threads_.emplace_back(), enter, this); error != 0) {
         threads_.pop_back();
         throw std::system_error(error, std::generic_category(), "pthread_create");
     }
@@ -232,7 +235,7 @@ time_point crew::look_for_deadlock(unsigned looks) noexcept {
         const others seen = look_for_others(all_run ? loops_.size() : 1, looks != 0);
         const bool in_a_handler = signal_handlers.load(std::memory_order_seq_cst) != 0;
         for (std::size_t i = 0; i < (all_run ? loops_.size() : 1); ++i) {
-            const event_loop* const l = loops_[i].get();
+            const event_loop* const l = i == 0 ? first_ : loops_[i].get();
             // By has_news a signal, say, is on its way to its task. Asked first: a loop that takes news is
             // not quiet any more before it does.
             // What the kernel has put off may come to nothing, and then wakes no loop to look again.
@@ -255,7 +258,7 @@ time_point crew::look_for_deadlock(unsigned looks) noexcept {
 }
 
 void crew::report(event_loop& from) noexcept {
-    if (&from == loops_.front().get()) return;
+    if (&from == first_) return;
     const control* main = main_.load(std::memory_order_acquire);
     const bool news = shutting_down_.load(std::memory_order_seq_cst)
                           ? from.root().live() == 0

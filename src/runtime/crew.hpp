@@ -30,6 +30,8 @@
 #include <levada/core/control.hpp>
 #include <levada/runtime/event_loop.hpp>
 
+#include "library_thread.hpp"
+
 namespace levada::detail {
 
 class crew {
@@ -46,7 +48,7 @@ public:
     [[nodiscard]] bool eager() const noexcept { return eager_; }
     /// Whether work may go from one loop to another once it is seen to be worth that.
     [[nodiscard]] bool shares() const noexcept { return size() > 1 && !pinned_; }
-    [[nodiscard]] event_loop& first() noexcept { return *loops_.front(); }
+    [[nodiscard]] event_loop& first() noexcept { return *first_; }
     /// One of the loops; makes the others and their threads, if they are not there yet.
     [[nodiscard]] event_loop& loop(std::size_t i);
     /// Makes the other loops and starts their threads; throws if that cannot be, and may be called again. On
@@ -103,9 +105,11 @@ private:
     const bool eager_;
     unsigned made_in_;                               // the process, as forks() tells it
     std::vector<std::unique_ptr<event_loop>> loops_; // has room for all before another thread is there
-    std::vector<pthread_t> threads_;                 // likewise; the first starts the others
+    event_loop* const first_;
+    std::vector<pthread_t> threads_; // likewise; the first starts the others
     std::atomic<phase> phase_{phase::alone};
     bool start_may_fail_ = false;
+    allowed_cpus cpus_;                       // of the first thread, when it starts the second
     std::exception_ptr failure_;              // with phase::failed
     std::atomic<std::size_t> next_to_run_{1}; // of loops_
     std::atomic<bool> stop_{false};

@@ -400,11 +400,11 @@ std::size_t give_half(Next next, int most, executor& home, detail::work_list& gi
 } // namespace
 
 // Lays half of what is ready, of the first `most`, where those find it who have nothing to do; of what is
-// urgent only if one of them is there. False if none of it may move.
+// urgent only if one of them is there, or steps are long. False if there was some, and none of it may move.
 bool event_loop::share(int most) noexcept {
     detail::work_list given, kept, given_urgent, kept_urgent;
     std::size_t n = 0;
-    if (crew_->anybody_idle()) {
+    if (crew_->anybody_idle() || crew_->eager() || grain_->long_steps()) {
         n = give_half([this] { return urgent_.pop(); }, most, *this, given_urgent, kept_urgent);
         kept_urgent.append(std::move(urgent_));
         urgent_ = kept_urgent;
@@ -415,10 +415,11 @@ bool event_loop::share(int most) noexcept {
         return nullptr;
     };
     n += give_half(next, most, *this, given, kept);
+    const bool none_may_move = n == 0 && !(kept.empty() && kept_urgent.empty());
     kept.append(std::move(ready_));
     ready_ = kept;
     if (n != 0) lend(std::move(given), std::move(given_urgent), n);
-    return n != 0;
+    return !none_may_move;
 }
 
 void event_loop::lend(detail::work_list&& given, detail::work_list&& urgent, std::size_t n) noexcept {
