@@ -73,7 +73,7 @@ void control::launch(cancel_node& below) noexcept {
 void control::run() noexcept {
     thread_context* const known = home()->context();
     thread_context& thread = known ? *known : this_thread();
-    task_run here{.next = nullptr, .thread = thread};
+    task_run here{.next = nullptr, .thread = thread, .calls = *thread.calls};
     executor* const outside = thread.on; // where no enter_executor has said it
     thread.on = home();
     thread.task = this;

@@ -236,10 +236,10 @@ work* event_loop::next_ready(unsigned run) noexcept {
 // After a run, or between two operations of one, of which there were `operations`: whether somebody calls,
 // and has waited long enough.
 inline bool event_loop::turn_is_over(std::uint32_t operations) noexcept {
-    if (!context()->calls.wanted() && grain_looks_ == 0) [[likely]]
+    if (!attention_.wanted() && grain_looks_ == 0) [[likely]]
         return false;
     look(operations);
-    return context()->calls.wanted() && detail::ticks() >= may_run_until_;
+    return attention_.wanted() && detail::ticks() >= may_run_until_;
 }
 
 void event_loop::look(std::uint32_t operations) noexcept {
@@ -291,7 +291,6 @@ bool event_loop::run_tasks() noexcept {
     // until that time.
     if (executor::next_deadline() < alarm_->at()) attention_.set(attention::look);
 
-    const attention::view calls = context()->calls;
     const auto run = [&](work& w) {
         if (coarse_) lay_out();
         if (detail::trace_sink* const trace = detail::tracing()) [[unlikely]]
@@ -326,7 +325,7 @@ bool event_loop::run_tasks() noexcept {
         const unsigned last = at + tasks_a_turn;
         while (work* const w = next_ready(++at)) {
             run(*w);
-            if (at == last || ((calls.wanted() || grain_looks_ != 0) && turn_is_over(0))) break;
+            if (at == last || ((attention_.wanted() || grain_looks_ != 0) && turn_is_over(0))) break;
         }
         runs_ = at;
     }
@@ -501,7 +500,6 @@ void event_loop::serve_ring(time_point until) noexcept {
     if (until == time_point::min()) ring_->poll();
     else ring_->wait(until, &quiet_);
     ring_->seen(attention_);
-    context()->calls = attention::view(attention_);
 }
 
 // Runs what is ready, then looks at the ring and the clock; sleeps until `until` at most if nothing is.

@@ -34,21 +34,12 @@ public:
     /// After what the kernel called for was seen, where `word` counts on.
     void set_quiet(unsigned quiet) noexcept { quiet_ = quiet; }
 
-    /// A copy of what it takes to ask, for those who ask often. Good until the next `watch` or `set_quiet`.
-    class view {
-    public:
-        explicit view(const attention& of) noexcept
-            : flags_(&of.flags_), word_(of.word_), quiet_(of.quiet_) {}
-        [[nodiscard]] bool wanted() const noexcept {
-            return (flags_->load(std::memory_order_relaxed) |
-                    (__atomic_load_n(word_, __ATOMIC_RELAXED) ^ quiet_)) != 0;
-        }
-
-    private:
-        const std::atomic<std::uint32_t>* flags_;
-        const unsigned* word_;
-        unsigned quiet_;
-    };
+    /// Whether anybody calls. Asked after each operation that completed at once, so it is two loads.
+    // relaxed: who sees it late, sees it after the next operation.
+    [[nodiscard]] bool wanted() const noexcept {
+        return (flags_.load(std::memory_order_relaxed) |
+                (__atomic_load_n(word_, __ATOMIC_RELAXED) ^ quiet_)) != 0;
+    }
 
 private:
     static constexpr unsigned nothing = 0;

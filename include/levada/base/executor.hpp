@@ -102,7 +102,7 @@ struct thread_context {
     std::uint64_t operations = 0; // that tasks have done on this thread: tells loops how fine their work is
     std::uint32_t clock = 0;      // the loop's, in ms, as of its last turn
     std::uint32_t callbacks = 0;  // that run: no schedule points, as those who drop one wait for its end
-    attention::view calls{no_attention};
+    const attention* calls = &no_attention;
 };
 
 /// A time for dumps: it wraps after 49 days.
@@ -119,7 +119,7 @@ inline std::atomic<unsigned> scheduled_loops{0};
 void reach_schedule_point() noexcept;
 /// Before all that other tasks can see: operations, `try_` forms, closes, cancels, starts, looks at shared
 /// state.
-inline void schedule_point() noexcept {
+[[gnu::always_inline]] inline void schedule_point() noexcept {
     if (scheduled_loops.load(std::memory_order_relaxed) != 0) [[unlikely]]
         reach_schedule_point();
 }
@@ -248,7 +248,7 @@ class [[nodiscard]] enter_executor {
 public:
     explicit enter_executor(executor& on) noexcept : on_(on), saved_(this_thread()) {
         watch_for_exit();
-        this_thread() = {&on, nullptr, 0, coarse_ms(on.now()), 0, attention::view(on.calls())};
+        this_thread() = {&on, nullptr, 0, coarse_ms(on.now()), 0, &on.calls()};
         on.context_ = &this_thread();
     }
     ~enter_executor() {

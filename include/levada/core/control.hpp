@@ -46,6 +46,7 @@ struct task_run {
     std::uint32_t budget = full_budget; // operations that are left to the run
     frame_handle next;
     const thread_context& thread;
+    const attention& calls; // of the loop
 };
 
 /// What the task's own thread asks, and dumps.
@@ -102,7 +103,7 @@ public:
     /// One operation of `leaf` completed at once. True when the task has to let others run first: then it is
     /// suspended, and ready.
     [[nodiscard]] bool completed_at_once(frame_handle leaf) noexcept {
-        if (--on_->budget != 0 && !on_->thread.calls.wanted()) [[likely]]
+        if (--on_->budget != 0 && !on_->calls.wanted()) [[likely]]
             return false;
         return lets_others_run(leaf);
     }

@@ -32,22 +32,34 @@ public:
     [[nodiscard]] bool make_room(std::size_t n) noexcept {
         return capacity_ != unlimited || n <= free_ || add_blocks(n);
     }
+    [[nodiscard]] bool is_ring() const noexcept { return capacity_ != unlimited; }
     /// After `make_room`; in a ring, with room.
     void push(T&& value) noexcept {
-        if (capacity_ == unlimited) [[unlikely]]
+        if (!is_ring()) [[unlikely]]
             step_into_block();
+        push_to_ring(std::move(value));
+    }
+    /// The oldest value; `size()` > 0.
+    T pop() noexcept {
+        T value = pop_from_ring();
+        if (!is_ring()) [[unlikely]]
+            retire();
+        return value;
+    }
+
+    // The same where it is a ring: no calls but of T's.
+
+    void push_to_ring(T&& value) noexcept {
         ::new (static_cast<void*>(slot(last_, tail_))) T(std::move(value));
         if (++tail_ == capacity_) tail_ = 0;
         ++size_;
     }
-    /// The oldest value; `size()` > 0.
-    T pop() noexcept {
+    T pop_from_ring() noexcept {
         T* place = slot(first_, head_);
         T value(std::move(*place));
         place->~T();
         --size_;
         if (++head_ == capacity_) head_ = 0;
-        else if (capacity_ == unlimited) [[unlikely]] retire();
         return value;
     }
 
