@@ -1,6 +1,7 @@
 #include <levada/base/executor.hpp>
 
 #include <atomic>
+#include <limits>
 #include <random>
 
 #include <levada/base/park.hpp>
@@ -50,8 +51,10 @@ void executor::seed(std::uint64_t s) noexcept {
     rng_ = (s ^ (s >> 31)) | 1;
 }
 
-time_point executor::run_timers() noexcept {
-    if (!timers_.empty()) timers_.fire_until(now());
+time_point executor::run_timers() noexcept { return run_timers(std::numeric_limits<std::size_t>::max()); }
+
+time_point executor::run_timers(std::size_t most) noexcept {
+    if (!timers_.empty()) timers_.fire_until(now(), most);
     return timers_.earliest();
 }
 

@@ -177,13 +177,14 @@ void timer_queue::drop_all() noexcept {
     }
 }
 
-void timer_queue::fire_until(time_point t) noexcept {
+void timer_queue::fire_until(time_point t, std::size_t most) noexcept {
     constexpr tick width = tick(1) << finest;
     const tick until = of(t);
     if (earliest_ <= t) stale_ = true; // a moment to look at that has come, whatever is found there
     for (;;) {
         while (timer_node* due = near_.first()) {
             if (due->deadline_ > t) break;
+            if (most-- == 0) return; // stale: the next look finds it
             erase(*due);
             due->fire();
         }

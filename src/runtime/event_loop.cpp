@@ -46,6 +46,9 @@ namespace {
 
 // How many tasks run before the loop looks at its ring and its timers.
 constexpr unsigned tasks_a_turn = 256;
+// How many timers fire at once: those whom they wake run before they leave the caches, and the ring is looked
+// at.
+constexpr std::size_t timers_a_turn = 512;
 // Every so many is one that was just started, though others have been woken.
 constexpr unsigned turn_of_stack = 8;
 // What was started, and has seen younger ones go before it for so many runs, is old: one in so many is one of
@@ -491,7 +494,7 @@ void event_loop::hurry(work& w) noexcept {
 void event_loop::serve_timers() noexcept {
     const urgent_wakes during(*this);
     hurries_ = hurries_a_turn;
-    (void)run_timers();
+    (void)run_timers(timers_a_turn);
 }
 
 // Reaps, after a wait until `until` at most.

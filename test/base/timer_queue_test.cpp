@@ -74,6 +74,26 @@ TEST_CASE("a timer fires at its deadline and not before") {
     REQUIRE(q.empty());
 }
 
+TEST_CASE("what a look leaves of those that are due fires at the next, in order, and is known to be due") {
+    std::vector<int> log;
+    std::vector<std::unique_ptr<timer>> timers;
+    detail::timer_queue q;
+    std::vector<int> expected;
+    for (int i = 0; i < 100; ++i) {
+        timers.push_back(std::make_unique<timer>(i, log));
+        q.insert(*timers.back(), at_ms(i)); // near ones, and slots of the wheel
+        expected.push_back(i);
+    }
+    for (std::size_t fired = 0; fired < 90; fired += 30) {
+        REQUIRE(q.earliest() <= at_ms(static_cast<int>(fired)));
+        q.fire_until(at_ms(99), 30);
+        REQUIRE(log.size() == fired + 30);
+    }
+    q.fire_until(at_ms(99));
+    REQUIRE(log == expected);
+    REQUIRE(q.earliest() == time_point::max());
+}
+
 TEST_CASE("random inserts, erases and firings agree with a sorted model") {
     // From timers that share a slot of the wheel to those that are days apart.
     const auto unit =

@@ -173,6 +173,8 @@ public:
 
     /// Fires the timers that are due by `now()`, and gives the next deadline (`time_point::max()`: none).
     time_point run_timers() noexcept;
+    /// The same, but `most` of them at most. For the library.
+    time_point run_timers(std::size_t most) noexcept;
     [[nodiscard]] time_point next_deadline() const noexcept { return timers_.earliest(); }
 
     void add_timer(detail::timer_node& t, time_point deadline) noexcept;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include <levada/base/clock.hpp>
 
@@ -65,8 +66,8 @@ public:
     /// When to look next: at the nearest deadline, or before it where many timers stand close together far
     /// off. `time_point::max()` without timers.
     [[nodiscard]] time_point earliest() const noexcept;
-    /// Fires all that are due.
-    void fire_until(time_point t) noexcept;
+    /// Fires those that are due, the earliest first, `most` at most.
+    void fire_until(time_point t, std::size_t most = std::numeric_limits<std::size_t>::max()) noexcept;
     /// Lets go of all, without firing.
     void drop_all() noexcept;
 
