@@ -291,8 +291,12 @@ bool event_loop::run_tasks() noexcept {
         }
     }
     // The alarm is set once a first work has run: as a rule it is the only one, and then the loop sleeps
-    // until that time.
-    if (executor::next_deadline() < alarm_->at()) attention_.set(attention::look);
+    // until that time. A timer that is due already ends the turn as soon as may be.
+    const auto watch_timers = [this] {
+        if (const time_point next = executor::next_deadline(); next < alarm_->at())
+            attention_.set(next > now() ? attention::look : attention::urgent);
+    };
+    watch_timers();
 
     const auto run = [&](work& w) {
         if (coarse_) lay_out();
@@ -304,7 +308,7 @@ bool event_loop::run_tasks() noexcept {
     };
     bool over = false;
     const std::uint64_t ran_before = ran_;
-    if (!urgent_.empty()) {
+    while (!urgent_.empty()) {
         stack_fresh(runs_);
         const urgent_wakes during(*this); // what they wake is as urgent as they are
         while (!over && ran_ - ran_before < tasks_a_turn) {
@@ -315,11 +319,23 @@ bool event_loop::run_tasks() noexcept {
             if (work* const first = fresh_.pop()) urgent_.push(*first), stack_fresh(runs_);
             over = turn_is_over(0);
         }
-        if (!urgent_.empty()) attention_.set(attention::urgent);
+        if (!urgent_.empty()) {
+            attention_.set(attention::urgent);
+            break;
+        }
+        // What they have asked the kernel for may be there at once, and need not wait for a step of the
+        // others.
+        if (over || ring_->is_guest() || late_ || !anything_ready() || !ring_->wants_poll() ||
+            detail::ticks() - began >= least_turn)
+            break;
+        serve_ring(time_point::min());
+        serve_timers(); // the alarm may have come
+        watch_timers();
     }
     // The usual ones have a turn at least every other time, and then as long a one as the urgent ones had.
     usual_left_out_ = over && !usual_left_out_;
     if (!usual_left_out_) {
+        if (over) serve_timers(); // a limit, perhaps of one of them
         if (ran_ != ran_before) {
             const std::uint64_t now = detail::ticks();
             may_run_until_ = std::max(may_run_until_, now + std::min(now - began, most_turn));
@@ -371,6 +387,7 @@ void event_loop::set_alarm(bool others_wait) noexcept {
     const bool watches = others_wait && judges() && !coarse_;
     if (next >= alarm_->at() && !watches) return;
     const time_point here = now();
+    if (next <= here) return attention_.set(attention::urgent); // the turn ends, and its task wakes up
     next = std::max(next, here + between_alarms);
     if (watches) next = std::min(next, here + between_looks);
     alarm_->set(next);

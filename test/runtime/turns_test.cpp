@@ -15,6 +15,8 @@
 #include <cstdint>
 #include <mutex>
 #include <set>
+#include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -109,6 +111,19 @@ TEST_CASE("a limit finds its task among many that are ready") {
     });
 }
 
+TEST_CASE("a limit that comes within the first step of its task ends it after that step") {
+    int steps = 0;
+    int own_steps = 0;
+    beside_busy(steps, [&]() -> task<> {
+        for (int i = 0; i < 10; ++i) {
+            own_steps = 0;
+            auto r = co_await with_timeout(1ms, busy, 5ms, false, 100, std::ref(own_steps));
+            CHECK(!r);
+            CHECK(own_steps == 1);
+        }
+    });
+}
+
 TEST_CASE("a heartbeat beats beside a task that drains a channel") {
     int beats = 0;
     int steps = 0;
@@ -134,6 +149,25 @@ TEST_CASE("what the kernel completes is served beside a busy task, and what a ta
         }
     });
     CHECK(steps < 20 * most_steps_late);
+}
+
+TEST_CASE("what the kernel has at once is read without a step of a busy task for each") {
+    auto pipe = byte_pipe::open();
+    REQUIRE(pipe);
+    auto& [reader, writer] = *pipe;
+    constexpr int bytes = 200;
+    int steps = 0;
+    beside_busy(steps, [&]() -> task<> {
+        auto sent = co_await writer.write_all(std::string(bytes, 'x'));
+        CHECK(sent);
+        const int before = steps;
+        for (int i = 0; i < bytes; ++i) {
+            char got = 0;
+            auto n = co_await reader.read(std::span<char>(&got, 1));
+            CHECK(test_support::holds(n, 1u));
+        }
+        CHECK(steps - before < bytes / 2);
+    });
 }
 
 TEST_CASE("a post of another thread is served beside a busy task") {
