@@ -171,6 +171,7 @@ void crew::work_shared() noexcept {
         sleeper = sleepers_.back();
         sleepers_.pop_back();
         idle_.store(static_cast<std::uint32_t>(sleepers_.size()), std::memory_order_seq_cst);
+        woken_at_.store(ticks(), std::memory_order_relaxed);
         searching_.fetch_add(1, std::memory_order_seq_cst); // for the sleeper, which finds itself taken out
     }
     sleeper->nudge();
@@ -185,11 +186,13 @@ bool crew::search(event_loop& thief) noexcept {
     const std::size_t n = loops_.size();
     // From a place of its own, so that not all thieves go to the same loop first.
     const std::size_t begin = thief.random(static_cast<std::uint32_t>(n));
-    for (std::size_t i = 0; i < n; ++i)
-        if (loops_[(begin + i) % n]->give_shared(thief)) {
-            if (anything_shared()) work_shared();
-            return true;
-        }
+    for (std::size_t i = 0; i < n; ++i) {
+        event_loop& from = *loops_[(begin + i) % n];
+        if (&from == &thief && thief_comes()) continue;
+        if (!from.give_shared(thief)) continue;
+        if (anything_shared()) work_shared();
+        return true;
+    }
     return false;
 }
 

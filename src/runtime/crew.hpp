@@ -31,6 +31,7 @@
 #include <levada/runtime/event_loop.hpp>
 
 #include "library_thread.hpp"
+#include "ticks.hpp"
 
 namespace levada::detail {
 
@@ -67,6 +68,11 @@ public:
 
     /// Whether somebody sleeps who could take work.
     [[nodiscard]] bool anybody_idle() const noexcept { return idle_.load(std::memory_order_relaxed) != 0; }
+    /// Whether one was woken a moment ago to take work: what is shared is left to it.
+    [[nodiscard]] bool thief_comes() const noexcept {
+        return searching_.load(std::memory_order_relaxed) != 0 &&
+               ticks() - woken_at_.load(std::memory_order_relaxed) < a_moment;
+    }
     /// Work was shared: wakes one loop, if one sleeps and none is looking already.
     void work_shared() noexcept;
     /// Takes work that another loop shares. True when there was some.
@@ -117,7 +123,10 @@ private:
     std::atomic<bool> shutting_down_{false};
     std::atomic<bool> asleep_{false};
 
-    std::atomic<std::uint32_t> idle_{0};      // the size of sleepers_
+    std::atomic<std::uint32_t> idle_{0};                          // the size of sleepers_
+    static constexpr std::uint64_t a_moment = 100 * ticks_per_us; // as long as a wake-up takes, and some more
+    std::atomic<std::uint64_t> woken_at_{
+        0}; // ticks; relaxed, as it only says for how long to leave work to others
     std::atomic<std::uint32_t> searching_{0}; // loops that will look at all lists once more before they sleep
     lock idle_lock_;                          // guards what follows
     std::vector<event_loop*> sleepers_;

@@ -348,7 +348,13 @@ bool event_loop::run_tasks() noexcept {
         }
         runs_ = at;
     }
-    if (judges() && grain_->coarse() && grain_->end_turn(steps())) set_coarse(false);
+    if (judges()) {
+        if (!grain_->coarse()) {
+            if (anything_ready() && grain_->look_back(steps())) set_coarse(true);
+        } else if (grain_->end_turn(steps())) {
+            set_coarse(false);
+        }
+    }
     if (!later_.empty()) ready_.append(std::move(later_));
     return true;
 }
@@ -526,7 +532,8 @@ void event_loop::serve_ring(time_point until) noexcept {
 bool event_loop::turn(time_point until) {
     if constexpr (detail::diagnosis) context()->clock = coarse_clock_ms();
     (void)take_inbox();
-    if (crew_ && shares_work() && !crew_->anybody_idle()) (void)give_shared(*this); // nobody wants it
+    if (crew_ && shares_work() && !crew_->anybody_idle() && !crew_->thief_comes())
+        (void)give_shared(*this); // nobody wants it
     const bool did = run_tasks();
     serve_timers();
     if (did || anything_ready()) {

@@ -76,8 +76,12 @@ bool grain::look(std::uint64_t steps) noexcept {
     return coarse_;
 }
 
+bool grain::look_back(std::uint64_t steps) noexcept {
+    if (coarse_ || steps == steps_before_) return false;
+    return (ns_of(CLOCK_MONOTONIC) - began_) / (steps - steps_before_) >= very_long_ns && look(steps);
+}
+
 bool grain::end_turn(std::uint64_t steps) noexcept {
-    if (!coarse_) return look(steps);
     const std::uint64_t n = steps - steps_before_;
     const bool fine = n != 0 && (ns_of(CLOCK_MONOTONIC) - began_) / n < coarse_ns;
     fine_steps_ = fine ? fine_steps_ + n : 0;

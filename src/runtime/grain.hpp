@@ -20,6 +20,8 @@ public:
     void begin_turn(std::uint64_t steps) noexcept;
     /// Somebody waits, now, after so many steps. True when what it says has changed.
     bool look(std::uint64_t steps) noexcept;
+    /// The turn ends, and its last task is interrupted by one that was woken: did that wait for a very long step?
+    bool look_back(std::uint64_t steps) noexcept;
     /// The turn ends. Likewise.
     bool end_turn(std::uint64_t steps) noexcept;
 

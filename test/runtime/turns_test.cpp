@@ -13,6 +13,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <set>
 #include <span>
@@ -342,6 +343,34 @@ TEST_CASE("whom a post wakes does not wait behind all that other loops compute")
     std::sort(waited.begin(), waited.end());
     // Of two loops' worth of steps; behind all of them it would be a hundred and more, again and again.
     CHECK(waited[waited.size() / 2] < tasks / 4);
+}
+
+TEST_CASE("a task that computes in long steps moves away from one that waits for the clock") {
+    const test_support::with_loops unset;
+    runtime rt({.loops = 2});
+    std::atomic<bool> apart = false;
+    std::atomic<bool> done = false;
+    static_cast<void>(rt.run([&]() -> task<> {
+        co_await with_group([&](task_group& g) -> task<> {
+            std::atomic<std::size_t> where = 0;
+            g.go([&]() -> task<> {
+                channel<int> mine(1);
+                while (!done) {
+                    compute(5ms);
+                    where = std::hash<std::thread::id>()(std::this_thread::get_id());
+                    co_await or_throw(mine.send(1));
+                    co_await or_throw(mine.recv());
+                }
+            });
+            for (int i = 0; i < 1'000 && !apart; ++i) {
+                co_await sleep_for(1ms);
+                if (where != 0 && where != std::hash<std::thread::id>()(std::this_thread::get_id()))
+                    apart = true;
+            }
+            done = true;
+        });
+    }));
+    CHECK(apart);
 }
 
 TEST_CASE("functions that are posted too late do not use a ring that is another thread's") {
