@@ -227,7 +227,6 @@ inline void bulk(std::string& out, std::string_view text) {
 enum class version { resp2 = 2, resp3 = 3 };
 
 inline void null(std::string& out, version v) { out += v == version::resp3 ? "_\r\n" : "$-1\r\n"; }
-inline void null_array(std::string& out, version v) { out += v == version::resp3 ? "_\r\n" : "*-1\r\n"; }
 inline void map(std::string& out, std::size_t pairs, version v) {
     const bool has = v == version::resp3;
     integer(out, has ? '%' : '*', static_cast<std::int64_t>(has ? pairs : 2 * pairs));

@@ -22,10 +22,11 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include <levada/core/defer.hpp>
-#include <levada/core/with_group.hpp>
-#include <levada/runtime/run.hpp>
-#include <levada/runtime/runtime.hpp>
+#include <levada/detail/task/handle_access.hpp>
+#include <levada/loop/run.hpp>
+#include <levada/loop/runtime.hpp>
+#include <levada/task/defer.hpp>
+#include <levada/task/with_group.hpp>
 #include <levada/testing.hpp>
 #include <levada/testing/catch2.hpp>
 
@@ -228,7 +229,7 @@ template <class T, class U>
 /// Whether a task of this handle is parked in an operation; asked on the loop that it runs on.
 template <class T>
 [[nodiscard]] bool is_parked(const levada::join_handle<T>& h) {
-    return h.shared_block().state() == levada::detail::park_state::parked;
+    return levada::detail::handle_access::block(h).state() == levada::detail::park_state::parked;
 }
 
 /// Yields until the task is parked or has ended.

@@ -53,6 +53,7 @@ inline constexpr command commands[] = {
     {"EXISTS", 2, any, target::keys, &shard::exists},
     {"MGET", 2, any, target::keys, &shard::mget},
     {"MSET", 3, any, target::pairs, &shard::mset},
+    {"MSETNX", 3, any, target::pairs, &shard::msetnx},
     {"KEYS", 2, 2, target::every, &shard::keys},
     {"DBSIZE", 1, 1, target::every, &shard::dbsize},
     {"FLUSHALL", 1, 2, target::every, &shard::flush},

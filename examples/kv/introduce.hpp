@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -49,6 +50,17 @@ inline std::string describe(const client_facts& who) {
     std::string text = "id=" + std::to_string(who.number);
     text += " name=" + who.name + " db=0 resp=" + std::to_string(static_cast<int>(who.version)) + "\n";
     return text;
+}
+/// CLIENT LIST [ID number...]
+inline void list_clients(const std::list<client_facts>& everyone, const arguments& a, std::string& out) {
+    const bool some = a.size() > 3 && is(a[2], "ID");
+    if (a.size() > 2 && !some) return resp::error(out, syntax_error);
+    std::string text;
+    for (const client_facts& who : everyone) {
+        const std::string number = std::to_string(who.number);
+        if (!some || std::find(a.begin() + 3, a.end(), number) != a.end()) text += describe(who);
+    }
+    resp::bulk(out, text);
 }
 
 inline void describe(const command& c, std::string& out) {
@@ -107,7 +119,8 @@ inline void hello(client_facts& who, const arguments& a, std::string& out) {
 }
 
 /// CLIENT ID|GETNAME|SETNAME|SETINFO|INFO|LIST|NO-EVICT|NO-TOUCH|REPLY ON
-inline void client(client_facts& who, const arguments& a, std::string& out) {
+inline void client(client_facts& who, const std::list<client_facts>& everyone, const arguments& a,
+                   std::string& out) {
     if (is(a[1], "ID") && a.size() == 2) {
         resp::number(out, static_cast<std::int64_t>(who.number));
     } else if (is(a[1], "GETNAME") && a.size() == 2) {
@@ -115,12 +128,16 @@ inline void client(client_facts& who, const arguments& a, std::string& out) {
         else resp::bulk(out, who.name);
     } else if (is(a[1], "SETNAME") && a.size() == 3) {
         if (detail::set_name(who, a[2], out)) resp::simple(out, "OK");
-    } else if (is(a[1], "INFO") || is(a[1], "LIST")) { // of this one: the sessions do not know each other
+    } else if (is(a[1], "INFO") && a.size() == 2) {
         resp::bulk(out, detail::describe(who));
-    } else if ((is(a[1], "SETINFO") && a.size() == 4) || (is(a[1], "NO-EVICT") && a.size() == 3) ||
-               (is(a[1], "NO-TOUCH") && a.size() == 3) ||
+    } else if (is(a[1], "LIST")) {
+        detail::list_clients(everyone, a, out);
+    } else if ((is(a[1], "SETINFO") && a.size() == 4) ||
                (is(a[1], "REPLY") && a.size() == 3 && is(a[2], "ON"))) {
         resp::simple(out, "OK");
+    } else if ((is(a[1], "NO-EVICT") || is(a[1], "NO-TOUCH")) && a.size() == 3) {
+        if (is(a[2], "ON") || is(a[2], "OFF")) resp::simple(out, "OK");
+        else resp::error(out, syntax_error);
     } else {
         detail::unknown_subcommand(a, out);
     }
@@ -169,6 +186,27 @@ inline void config(const client_facts& who, const arguments& a, std::string& out
     }
 }
 
+namespace detail {
+
+/// COMMAND LIST [FILTERBY PATTERN pattern|MODULE name|ACLCAT name]. There are no modules, and no categories.
+inline void list_commands(const arguments& a, std::string& out) {
+    const bool filter = a.size() == 5 && is(a[2], "FILTERBY");
+    const bool by_name = filter && is(a[3], "PATTERN");
+    const bool none = filter && (is(a[3], "MODULE") || is(a[3], "ACLCAT"));
+    if (a.size() != 2 && !by_name && !none) return resp::error(out, syntax_error);
+    std::string found;
+    std::size_t n = 0;
+    for (const command& c : commands) {
+        if (none || (by_name && !matches(lower(a[4]), lower(c.name)))) continue;
+        resp::bulk(found, lower(c.name));
+        ++n;
+    }
+    resp::array(out, n);
+    out += found;
+}
+
+} // namespace detail
+
 /// COMMAND [COUNT|LIST|INFO name...|DOCS]
 inline void command_info(const client_facts& who, const arguments& a, std::string& out) {
     if (a.size() == 1) {
@@ -177,13 +215,12 @@ inline void command_info(const client_facts& who, const arguments& a, std::strin
     } else if (is(a[1], "COUNT")) {
         resp::number(out, std::size(commands));
     } else if (is(a[1], "LIST")) {
-        resp::array(out, std::size(commands));
-        for (const command& c : commands) resp::bulk(out, lower(c.name));
+        detail::list_commands(a, out);
     } else if (is(a[1], "INFO")) {
         resp::array(out, a.size() - 2);
         for (std::size_t i = 2; i < a.size(); ++i) {
             if (const command* c = find_command(a[i])) detail::describe(*c, out);
-            else resp::null_array(out, who.version);
+            else resp::null(out, who.version);
         }
     } else if (is(a[1], "DOCS")) {
         resp::map(out, 0, who.version);

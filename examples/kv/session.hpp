@@ -34,12 +34,11 @@ namespace kv {
 class session {
 public:
     session(store& all, levada::tcp_stream client) : all_(all), in_(std::move(client), 256), calls_(all) {
-        facts_.number = ++all_.connections;
-        ++all_.clients;
+        me_ = all_.enter();
     }
     ~session() {
         if (box_) box_->close();
-        --all_.clients;
+        all_.leave(me_);
     }
     session(const session&) = delete;
     session& operator=(const session&) = delete;
@@ -165,7 +164,7 @@ private:
     }
     /// Whether the client hears of nothing but subscriptions now.
     [[nodiscard]] bool listens_only() const {
-        return facts_.version == resp::version::resp2 && !(channels_.empty() && patterns_.empty());
+        return me_->version == resp::version::resp2 && !(channels_.empty() && patterns_.empty());
     }
 
     // Commands that one shard answers are gathered, and go to their shards together.
@@ -178,7 +177,7 @@ private:
     }
     levada::task<> ask_shards() {
         while (open_ && calls_.size() != 0) {
-            co_await calls_.ask(out_, facts_.version);
+            co_await calls_.ask(out_, me_->version);
             if (calls_.size() != 0) co_await flush(); // the shards go on when these have gone
         }
         calls_.forget();
@@ -194,6 +193,10 @@ private:
         else if (listens_only() && !allowed_while_listening(*c))
             refusal = "ERR only (P)SUBSCRIBE, (P)UNSUBSCRIBE, PING and QUIT are allowed in this context";
         if (!refusal.empty()) {
+            if (transaction_ && c && is(c->name, "EXEC")) {
+                transaction_.reset();
+                refusal = "EXECABORT Transaction discarded because of: " + refusal.substr(4);
+            }
             if (transaction_) transaction_->break_off();
             resp::error(out_, refusal);
         } else if (transaction_ && !is(c->name, "MULTI") && !is(c->name, "EXEC") && !is(c->name, "DISCARD") &&
@@ -201,6 +204,8 @@ private:
             queue(*c, a);
         } else if (c->to == target::session) {
             co_await answer_alone(c->name, a);
+        } else if (c->run == &shard::msetnx) {
+            resp::error(out_, "CROSSSLOT Keys of MSETNX have to be of one shard; give them one {tag}");
         } else {
             co_await answer_together(*c, a);
         }
@@ -223,7 +228,7 @@ private:
                 calls_.put(all_.shard_of(a[i]), mget ? &shard::get : c.run, part.begin(), part.end());
             }
         }
-        const std::vector<std::string> parts = co_await calls_.ask_undivided(facts_.version);
+        const std::vector<std::string> parts = co_await calls_.ask_undivided(me_->version);
         if (mget) merge_values(parts, out_);
         else merge(parts, out_);
     }
@@ -233,15 +238,15 @@ private:
         } else if (name == "ECHO") {
             resp::bulk(out_, a[1]);
         } else if (name == "HELLO") {
-            hello(facts_, a, out_);
+            all_.with_clients([&](const auto&) { hello(*me_, a, out_); });
         } else if (name == "CLIENT") {
-            client(facts_, a, out_);
+            all_.with_clients([&](const auto& everyone) { client(*me_, everyone, a, out_); });
         } else if (name == "CONFIG") {
-            config(facts_, a, out_);
+            config(*me_, a, out_);
         } else if (name == "COMMAND") {
-            command_info(facts_, a, out_);
+            command_info(*me_, a, out_);
         } else if (name == "INFO") {
-            co_await info();
+            co_await info(a);
         } else if (name == "SELECT") {
             if (a[1] == "0") resp::simple(out_, "OK");
             else resp::error(out_, "ERR DB index is out of range");
@@ -283,22 +288,34 @@ private:
             resp::simple(out_, "PONG");
         }
     }
-    levada::task<> info() {
+    /// INFO [section...]
+    levada::task<> info(const arguments& a) {
         for (std::size_t s = 0; s < all_.shards.size(); ++s) {
             const std::string_view words[] = {"DBSIZE"};
             calls_.put(s, &shard::dbsize, std::begin(words), std::end(words));
         }
-        const std::vector<std::string> parts = co_await calls_.ask_undivided(facts_.version);
+        const std::vector<std::string> parts = co_await calls_.ask_undivided(me_->version);
         std::string keys;
         merge(parts, keys);
         using namespace std::chrono_literals;
-        std::string text =
-            "# Server\r\nserver:levada kv_server\r\nredis_version:" + std::string(redis_version);
-        text += "\r\nuptime_in_seconds:" + std::to_string((levada::now() - all_.began) / 1s);
-        text += "\r\n# Clients\r\nconnected_clients:" + std::to_string(all_.clients);
-        text += "\r\n# Stats\r\ntotal_connections_received:" + std::to_string(all_.connections);
-        text += "\r\n# Keyspace\r\ndb0:keys=" + keys.substr(1, keys.size() - 3);
-        text += "\r\nshards:" + std::to_string(all_.shards.size()) + "\r\n";
+        std::string text;
+        const auto section = [&](std::string_view name, const std::string& lines) {
+            const auto asks = [&](std::string_view word) {
+                return is(word, "ALL") || is(word, "DEFAULT") || is(word, "EVERYTHING") ||
+                       lower(word) == lower(name);
+            };
+            if (a.size() > 1 && std::none_of(a.begin() + 1, a.end(), asks)) return;
+            if (!text.empty()) text += "\r\n";
+            text.append("# ").append(name).append("\r\n").append(lines);
+        };
+        section("Server", "server:levada kv_server\r\nredis_version:" + std::string(redis_version) +
+                              "\r\nuptime_in_seconds:" + std::to_string((levada::now() - all_.began) / 1s) +
+                              "\r\nshards:" + std::to_string(all_.shards.size()) + "\r\n");
+        std::size_t clients = 0;
+        all_.with_clients([&](const auto& everyone) { clients = everyone.size(); });
+        section("Clients", "connected_clients:" + std::to_string(clients) + "\r\n");
+        section("Stats", "total_connections_received:" + std::to_string(all_.connections) + "\r\n");
+        section("Keyspace", "db0:keys=" + keys.substr(1, keys.size() - 3) + "\r\n");
         resp::bulk(out_, text);
     }
 
@@ -321,7 +338,7 @@ private:
         for (const auto& s : all->steps())
             if (s.what->to != target::session)
                 calls_.put(all->shard(), s.what->run, s.words.begin(), s.words.end());
-        const std::vector<std::string> replies = co_await calls_.ask_undivided(facts_.version);
+        const std::vector<std::string> replies = co_await calls_.ask_undivided(me_->version);
         auto reply = replies.begin();
         resp::array(out_, all->steps().size());
         for (const auto& s : all->steps()) {
@@ -335,7 +352,7 @@ private:
 
     levada::task<hub_request::outcome> tell(hub_request r) {
         r.from = box_;
-        r.version = facts_.version;
+        r.version = me_->version;
         r.answer = levada::channel<hub_request::outcome>(1);
         const levada::channel<hub_request::outcome> answer = r.answer;
         co_await levada::or_throw(all_.hub.send(std::move(r)));
@@ -354,10 +371,10 @@ private:
     }
     std::string confirmation(std::string_view what, std::optional<std::string_view> name) {
         std::string text;
-        resp::push(text, 3, facts_.version);
+        resp::push(text, 3, me_->version);
         resp::bulk(text, what);
         if (name) resp::bulk(text, *name);
-        else resp::null(text, facts_.version);
+        else resp::null(text, me_->version);
         resp::number(text, static_cast<std::int64_t>(channels_.size() + patterns_.size()));
         return text;
     }
@@ -394,7 +411,7 @@ private:
     std::string out_;
     bool open_ = true;
     bool subscribes_ = false;
-    client_facts facts_;
+    store::place me_; // among those who are connected
     calls calls_;
     std::unique_ptr<transaction> transaction_;
     box box_; // once it has subscribed

@@ -104,18 +104,19 @@ public:
         if (at) keys_.erase(*at);
     }
     void getex(const arguments& a, std::string& out) {
-        std::optional<std::int64_t> expires;
-        if (a.size() == 3 && is(a[2], "PERSIST")) {
-            expires = never;
-        } else if (a.size() == 4 && unit_of(a[2])) {
-            expires = positive_time(a[3], *unit_of(a[2]), "getex", out);
-            if (!expires) return;
-        } else if (a.size() != 2) {
-            return resp::error(out, syntax_error);
-        }
+        const bool persist = a.size() == 3 && is(a[2], "PERSIST");
+        const auto given = a.size() == 4 ? unit_of(a[2]) : std::nullopt;
+        if (a.size() != 2 && !persist && !given) return resp::error(out, syntax_error);
         auto* const at = keys_.find(a[1]);
+        if (!at) return resp::null(out, version_); // whatever the time is
+        std::int64_t expires = persist ? never : at->second.expires;
+        if (given) {
+            const auto then = positive_time(a[3], *given, "getex", out);
+            if (!then) return;
+            expires = *then;
+        }
         value(at, out);
-        if (at && expires) keys_.expire(*at, *expires);
+        let_expire(*at, expires);
     }
     void append(const arguments& a, std::string& out) {
         auto* const at = keys_.find(a[1]);
@@ -189,9 +190,20 @@ public:
         for (std::size_t i = 1; i < a.size(); ++i) value(keys_.find(a[i]), out);
     }
     void mset(const arguments& a, std::string& out) {
-        for (std::size_t i = 1; i < a.size(); i += 2)
-            keys_.set(keys_.find(a[i]), a[i], std::string(a[i + 1]), never);
+        set_all(a);
         resp::simple(out, "OK");
+    }
+    void msetnx(const arguments& a, std::string& out) {
+        for (std::size_t i = 1; i < a.size(); i += 2)
+            if (keys_.find(a[i])) return resp::number(out, 0);
+        try {
+            set_all(a);
+        } catch (...) { // all or none
+            for (std::size_t i = 1; i < a.size(); i += 2)
+                if (auto* const at = keys_.find(a[i])) keys_.erase(*at);
+            throw;
+        }
+        resp::number(out, 1);
     }
 
     // Those of all keys.
@@ -276,6 +288,10 @@ private:
         }
         return time_of(text, u, name, out);
     }
+    void set_all(const arguments& a) {
+        for (std::size_t i = 1; i < a.size(); i += 2)
+            keys_.set(keys_.find(a[i]), a[i], std::string(a[i + 1]), never);
+    }
     void set_for(const arguments& a, unit u, const char* name, std::string& out) {
         const auto expires = positive_time(a[2], u, name, out);
         if (!expires) return;
@@ -301,9 +317,13 @@ private:
         if (!at || (nx && before != never) || (xx && before == never) || (gt && *expires <= before) ||
             (lt && *expires >= before))
             return resp::number(out, 0);
-        if (*expires <= keys_.time()) keys_.erase(*at);
-        else keys_.expire(*at, *expires);
+        let_expire(*at, *expires);
         resp::number(out, 1);
+    }
+    // At a time that has come, it goes at once.
+    void let_expire(key_table::item& at, std::int64_t expires) {
+        if (expires <= keys_.time()) keys_.erase(at);
+        else keys_.expire(at, expires);
     }
     // In milliseconds; -1 if it does not expire, -2 if there is none.
     std::int64_t expires_at(std::string_view key) {

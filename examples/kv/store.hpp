@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include <levada/levada.hpp>
 
 #include "hub.hpp"
+#include "introduce.hpp"
 #include "keep_shard.hpp"
 
 namespace kv {
@@ -58,7 +60,6 @@ struct store {
     levada::channel<hub_request> hub{16};
     std::chrono::milliseconds patience{};
     std::atomic<std::uint64_t> connections = 0; // sessions run on all cores
-    std::atomic<std::uint64_t> clients = 0;
     levada::time_point began = levada::now();
 
     static constexpr std::size_t most_pending = 8 << 20; // bytes for a subscriber, before publishers wait
@@ -70,6 +71,24 @@ struct store {
         const auto end = begin == std::string_view::npos ? begin : key.find('}', begin);
         if (end != std::string_view::npos && end > begin + 1) key = key.substr(begin + 1, end - begin - 1);
         return text_hash()(key) % shards.size();
+    }
+    using place = std::list<client_facts>::iterator;
+    /// For a client that has come. It alone changes what stands there, and only in `with_clients`.
+    [[nodiscard]] place enter() {
+        const std::lock_guard guard(lock_);
+        const place at = clients_.emplace(clients_.end());
+        at->number = ++connections;
+        return at;
+    }
+    void leave(place at) {
+        const std::lock_guard guard(lock_);
+        clients_.erase(at);
+    }
+    /// Calls `f` with all clients, while none of them changes.
+    template <class F>
+    void with_clients(F f) {
+        const std::lock_guard guard(lock_);
+        f(std::as_const(clients_));
     }
     /// Clients that idle hold none: they lend them to each other, with the memory that commands have grown.
     [[nodiscard]] std::unique_ptr<gathered> borrow() {
@@ -87,7 +106,8 @@ struct store {
     }
 
 private:
-    std::mutex lock_; // guards the spare ones
+    std::mutex lock_; // guards all below
+    std::list<client_facts> clients_;
     std::vector<std::unique_ptr<gathered>> spare_;
 };
 

@@ -2,8 +2,8 @@
 
 #include <string>
 
-#include <levada/base/fatal.hpp>
 #include <levada/base/result.hpp>
+#include <levada/detail/util/fatal.hpp>
 
 namespace levada::detail {
 

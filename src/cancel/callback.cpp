@@ -2,6 +2,9 @@
 
 #include <pthread.h>
 
+#include <levada/detail/cancel/token_access.hpp>
+#include <levada/detail/engine/thread_context.hpp>
+
 namespace levada::detail {
 namespace {
 
@@ -28,7 +31,7 @@ public:
 } // namespace
 
 void callback_entry::attach(const cancel_token& t) noexcept {
-    cancel_node* n = t.node();
+    tree_node* n = token_access::node(t);
     if (!n) return;
     token_ = t;
     if (n->link(*this)) return;
@@ -38,7 +41,7 @@ void callback_entry::attach(const cancel_token& t) noexcept {
 }
 
 bool callback_entry::detach() noexcept {
-    cancel_node* n = token_.node();
+    tree_node* n = token_access::node(token_);
     if (!n) return false;
     if (state_.load(std::memory_order_acquire) == state::done) return false;
     if (n->unlink(*this)) return true;

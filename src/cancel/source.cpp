@@ -12,7 +12,7 @@ cancel_source::cancel_source(time_point deadline, const cancel_token& parent, st
     node_->late = deadline <= inherited && late ? late : make_error_code(errc::timed_out);
     // Off a loop the parent's timer may not run yet either.
     node_->own_timer = deadline < inherited || !executor::current();
-    if (parent.node()) parent.node()->adopt(*node_);
+    if (detail::tree_node* const above = detail::token_access::node(parent)) above->adopt(*node_);
     if (node_->deadline <= now()) node_->cancel(node_->late);
     else node_->arm_deadline();
 }

@@ -26,8 +26,8 @@ struct executor::registry {
     }
 };
 
-std::vector<detail::cancel_node*> executor::roots() {
-    std::vector<detail::cancel_node*> found;
+std::vector<detail::tree_node*> executor::roots() {
+    std::vector<detail::tree_node*> found;
     detail::lock_guard guard(registry::all().guard);
     for (executor* e = levada_executors; e; e = e->next_) {
         if (std::find(found.begin(), found.end(), e->root_) != found.end()) continue;
@@ -108,7 +108,7 @@ void done_op::unlink() noexcept {
     if (std::exchange(linked_, false)) node_->unlink(waiter_);
 }
 
-bool done_op::answer_cancel(const cancel_node& current) noexcept {
+bool done_op::commits_on_cancel(const tree_node& current) noexcept {
     return node_ && node_->cancelled() && is_below(&current, node_);
 }
 

@@ -3,7 +3,7 @@
 #include <ostream>
 #include <string>
 
-#include <levada/core/inspect.hpp>
+#include <levada/detail/inspect/task_view.hpp>
 
 namespace levada::debug {
 

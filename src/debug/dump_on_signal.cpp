@@ -2,11 +2,11 @@
 
 #include <iostream>
 
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
 #include <levada/debug/dump.hpp>
 #include <levada/io/signals.hpp>
-#include <levada/runtime/offload.hpp>
+#include <levada/loop/offload.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
 
 namespace levada::debug {
 namespace {

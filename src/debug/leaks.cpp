@@ -1,6 +1,6 @@
 #include <levada/debug/leaks.hpp>
 
-#include <levada/core/inspect.hpp>
+#include <levada/detail/inspect/task_view.hpp>
 
 namespace levada::debug {
 

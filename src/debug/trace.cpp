@@ -20,11 +20,11 @@
 #include <utility>
 #include <vector>
 
-#include <levada/base/lock.hpp>
-#include <levada/base/trace_hooks.hpp>
-#include <levada/core/control.hpp>
+#include <levada/detail/engine/task_block.hpp>
+#include <levada/detail/engine/trace_hooks.hpp>
+#include <levada/detail/util/lock.hpp>
 
-#include "../runtime/above_standard.hpp"
+#include "../loop/above_standard.hpp"
 
 // Invariants:
 // 1. Each thread writes to a log of its own, under that log's lock, which is free but while a trace begins or
@@ -93,7 +93,7 @@ public:
     trace::summary end(const std::string& file);
 
     void run(work& w) noexcept override {
-        if (auto* const task = dynamic_cast<detail::control*>(&w)) {
+        if (auto* const task = dynamic_cast<detail::task_block*>(&w)) {
             began(*task);
             w.run();
             note(kind::ended, nullptr, nullptr);
@@ -101,15 +101,15 @@ public:
             w.run();
         }
     }
-    void began(const detail::control& task) noexcept {
-        const detail::parker* const p = &task;
+    void began(const detail::task_block& task) noexcept {
+        const detail::waiter* const p = &task;
         note(kind::began, p, [&task](std::string& text) {
             text = task.has(detail::task_flag::named) ? task.name() : std::string();
             if (text.empty()) add_place(text, task.where());
         });
     }
-    void woke(const detail::parker& p) noexcept override { note(kind::woke, &p, nullptr); }
-    void awaits(const detail::parker& p, const detail::operation& op) noexcept override {
+    void woke(const detail::waiter& p) noexcept override { note(kind::woke, &p, nullptr); }
+    void awaits(const detail::waiter& p, const detail::operation& op) noexcept override {
         note(kind::awaits, &p, [&op](std::string& text) { describe(text, op); });
     }
 

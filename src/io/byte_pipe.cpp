@@ -5,7 +5,7 @@
 
 #include <csignal>
 
-#include "../runtime/above_standard.hpp"
+#include "../loop/above_standard.hpp"
 
 namespace levada {
 namespace {
@@ -18,7 +18,7 @@ void ignore_broken_pipes() noexcept {
 }
 
 result<byte_stream> standard(int number) {
-    detail::descriptor fd(::fcntl(number, F_DUPFD_CLOEXEC, 3));
+    descriptor fd(::fcntl(number, F_DUPFD_CLOEXEC, 3));
     if (!fd) return detail::last_error();
     return byte_stream(std::move(fd), false);
 }
@@ -29,7 +29,7 @@ result<byte_pipe> byte_pipe::open() {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0 || !detail::both_above_standard(ends)) return detail::last_error();
     ignore_broken_pipes();
-    detail::descriptor reader(ends[0]), writer(ends[1]);
+    descriptor reader(ends[0]), writer(ends[1]);
     return byte_pipe{byte_stream(std::move(reader), false), byte_stream(std::move(writer), false)};
 }
 

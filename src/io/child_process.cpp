@@ -12,7 +12,7 @@
 
 #include <levada/io/byte_pipe.hpp>
 
-#include "../runtime/above_standard.hpp"
+#include "../loop/above_standard.hpp"
 
 namespace levada {
 namespace {
@@ -58,7 +58,7 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 } // namespace
 
-child_process::child_process(::pid_t pid, detail::descriptor handle) noexcept
+child_process::child_process(::pid_t pid, descriptor handle) noexcept
     : pid_(pid), handle_(std::move(handle)) {}
 
 child_process::child_process(child_process&& other) noexcept
@@ -95,19 +95,19 @@ result<child_process> child_process::start(const std::vector<std::string>& argum
     spawn_actions to_do;
     const spawn_attributes attributes;
     std::optional<byte_stream> ours[3];
-    detail::descriptor theirs[3];
+    descriptor theirs[3];
     const child_stream wanted[3] = {options.input, options.output, options.error};
     for (int i = 0; i < 3; ++i) {
         if (wanted[i] == child_stream::inherit) continue;
         if (wanted[i] == child_stream::null) {
-            theirs[i] = detail::descriptor(detail::above_standard(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+            theirs[i] = descriptor(detail::above_standard(::open("/dev/null", O_RDWR | O_CLOEXEC)));
             if (!theirs[i]) return last_error();
         } else {
             auto pipe = byte_pipe::open();
             if (!pipe) return fail(pipe.error());
             byte_stream& other = i == 0 ? pipe->reader : pipe->writer;
             // Above the standard streams, so that none of the three is overwritten before it is copied.
-            theirs[i] = detail::descriptor(::fcntl(other.native_handle(), F_DUPFD_CLOEXEC, 3));
+            theirs[i] = descriptor(::fcntl(other.native_handle(), F_DUPFD_CLOEXEC, 3));
             if (!theirs[i]) return last_error();
             ours[i] = std::move(i == 0 ? pipe->writer : pipe->reader);
         }
@@ -124,7 +124,7 @@ result<child_process> child_process::start(const std::vector<std::string>& argum
     const int error = ::posix_spawnp(&pid, argv[0], &to_do.actions, &attributes.attributes, argv.data(),
                                      options.environment ? env.data() : environ);
     if (error != 0) return fail(std::error_code(error, std::system_category()));
-    detail::descriptor handle(detail::above_standard(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
+    descriptor handle(detail::above_standard(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
     if (!handle) {
         const auto why = last_error();
         if (errno == ESRCH) return why; // SIGCHLD is ignored, and it has ended: the number may be another's

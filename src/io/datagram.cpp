@@ -1,4 +1,4 @@
-#include <levada/io/datagram.hpp>
+#include <levada/io/datagram_socket.hpp>
 
 #include <liburing.h>
 #include <sys/socket.h>
@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-#include "../runtime/above_standard.hpp"
+#include "../loop/above_standard.hpp"
 
 namespace levada {
 namespace detail {
@@ -102,8 +102,8 @@ result<void> send_to_op::take() noexcept {
 
 using detail::last_error;
 
-result<detail::descriptor> datagram_socket::open(int family, const socket_address* local, bool reuse_port) {
-    detail::descriptor fd(detail::above_standard(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
+result<descriptor> datagram_socket::open(int family, const socket_address* local, bool reuse_port) {
+    descriptor fd(detail::above_standard(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
     if (!fd) return last_error();
     const int on = 1;
     if (reuse_port && ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)

@@ -1,3 +1,4 @@
+#include <levada/detail/io/close_op.hpp>
 #include <levada/io/descriptor.hpp>
 
 #include <liburing.h>
@@ -5,7 +6,7 @@
 
 namespace levada {
 
-void detail::descriptor::reset() noexcept {
+void descriptor::reset() noexcept {
     // The result is of no use here: the descriptor is gone even after EINTR or EIO. close() awaits tell it.
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }

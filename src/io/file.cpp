@@ -5,16 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cerrno>
-#include <cstdio>
 #include <system_error>
-#include <vector>
 
-#include <levada/core/defer.hpp>
-#include <levada/runtime/offload.hpp>
+#include <levada/loop/offload.hpp>
 
-#include "../runtime/above_standard.hpp"
+#include "../loop/above_standard.hpp"
 #include "pieces.hpp"
 
 namespace levada {
@@ -108,31 +103,6 @@ result<std::size_t> file_pieces_op::take() noexcept {
         std::make_error_code(answer() == 0 ? std::errc::no_space_on_device : std::errc::operation_canceled));
 }
 
-void path_op::prepare(io_uring_sqe& sqe) noexcept {
-    switch (action_) {
-        case action::rename:
-            io_uring_prep_renameat(&sqe, AT_FDCWD, path_.c_str(), AT_FDCWD, to_.c_str(), 0);
-            break;
-        case action::remove: io_uring_prep_unlinkat(&sqe, AT_FDCWD, path_.c_str(), 0); break;
-        case action::remove_directory:
-            io_uring_prep_unlinkat(&sqe, AT_FDCWD, path_.c_str(), AT_REMOVEDIR);
-            break;
-        case action::make_directory: io_uring_prep_mkdirat(&sqe, AT_FDCWD, path_.c_str(), 0777); break;
-    }
-}
-
-void path_op::describe(std::string& out) const {
-    constexpr const char* names[] = {"rename of ", "removal of ", "removal of directory ",
-                                     "making of directory "};
-    out += names[static_cast<std::size_t>(action_)];
-    out += path_;
-}
-
-result<void> path_op::take() noexcept {
-    if (answer() < 0) return system_failure(answer());
-    return {};
-}
-
 void file_sync_op::prepare(io_uring_sqe& sqe) noexcept { io_uring_prep_fsync(&sqe, fd_, 0); }
 
 result<void> file_sync_op::take() noexcept {
@@ -140,28 +110,7 @@ result<void> file_sync_op::take() noexcept {
     return {};
 }
 
-stat_op::stat_op(int fd, std::string path)
-    : fd_(fd), path_(std::move(path)), into_(std::make_unique<struct statx>()) {}
-stat_op::stat_op(stat_op&& other) noexcept
-    : fd_(other.fd_), path_(std::move(other.path_)), into_(std::move(other.into_)) {}
-stat_op::~stat_op() = default;
-
-void stat_op::prepare(io_uring_sqe& sqe) noexcept {
-    io_uring_prep_statx(&sqe, fd_, path_.c_str(), path_.empty() ? AT_EMPTY_PATH : 0,
-                        STATX_TYPE | STATX_MODE | STATX_SIZE | STATX_MTIME, into_.get());
-}
-
-result<file_status> stat_op::take() noexcept {
-    if (answer() < 0) return system_failure(answer());
-    return file_status(*into_);
-}
-
 } // namespace detail
-
-file_status::file_status(const struct statx& s) noexcept
-    : size_(s.stx_size),
-      mode_(s.stx_mode),
-      modified_(std::chrono::seconds(s.stx_mtime.tv_sec) + std::chrono::nanoseconds(s.stx_mtime.tv_nsec)) {}
 
 task<result<void>> file::truncate(std::uint64_t size) const {
     const int fd = native_handle();
@@ -179,103 +128,6 @@ task<result<std::uint64_t>> file::size() const {
     auto known = co_await status();
     if (!known) co_return fail(known.error());
     co_return known->size();
-}
-
-task<result<std::string>> read_file(std::string path) {
-    auto opened = co_await file::open(path, file_mode::read);
-    if (!opened) co_return fail(opened.error());
-    const int fd = opened->native_handle();
-    struct stat known{};
-    // On an open descriptor this asks no disk: a submission would go to a kernel worker and cost ten times
-    // it.
-    if (::fstat(fd, &known) != 0) co_return fail(std::error_code(errno, std::system_category()));
-    if (S_ISDIR(known.st_mode)) co_return fail(std::make_error_code(std::errc::is_a_directory));
-    constexpr std::size_t at_least = 4096; // files in /proc say 0
-    std::string text;
-    text.resize(std::max(static_cast<std::size_t>(known.st_size) + 1, at_least));
-    std::size_t filled = 0;
-    for (;;) {
-        // With a byte to spare, so that the end shows without another allocation.
-        auto n =
-            co_await opened->read_at(filled, std::span<char>(text.data() + filled, text.size() - filled));
-        if (!n) co_return fail(n.error());
-        filled += *n;
-        if (*n == 0) break;
-        if (filled == static_cast<std::size_t>(known.st_size) && filled < text.size() &&
-            S_ISREG(known.st_mode))
-            break;
-        if (filled == text.size()) text.resize(text.size() * 2);
-    }
-    text.resize(filled);
-    co_return text;
-}
-
-task<result<void>> write_file(std::string path, std::string bytes) {
-    static std::atomic<unsigned> number{0};
-    const std::size_t slash =
-        path.rfind('/'); // a short name of its own: the file's may be as long as names get
-    const std::string beside = path.substr(0, slash == std::string::npos ? 0 : slash + 1) + ".levada-" +
-                               std::to_string(::getpid()) + "-" + std::to_string(number.fetch_add(1));
-    bool made = false;
-    defer clean_up([&] {
-        if (made) ::unlink(beside.c_str());
-    });
-    auto opened = co_await file::open(beside, file_mode::write | file_mode::create | file_mode::exclusive);
-    if (!opened) co_return fail(opened.error());
-    made = true;
-    struct stat old{};
-    if (::stat(path.c_str(), &old) == 0 && ::fchmod(opened->native_handle(), old.st_mode & 07777) != 0)
-        co_return fail(std::error_code(errno, std::system_category()));
-    auto written = co_await opened->write_at(0, bytes);
-    if (!written) co_return fail(written.error());
-    auto synced = co_await opened->sync();
-    if (!synced) co_return fail(synced.error());
-    auto closed = co_await opened->close();
-    if (!closed) co_return fail(closed.error());
-    if (::rename(beside.c_str(), path.c_str()) != 0)
-        co_return fail(std::error_code(errno, std::system_category()));
-    made = false;
-    co_return result<void>();
-}
-
-task<result<void>> walk(std::string root, send_channel<walk_entry> out) {
-    namespace fs = std::filesystem;
-    std::error_code ec;
-    const fs::file_status top = fs::status(root, ec);
-    if (ec || !fs::is_directory(top)) {
-        if (!ec && !fs::exists(top)) ec = std::make_error_code(std::errc::no_such_file_or_directory);
-        co_return co_await out.emplace(std::move(root), ec);
-    }
-    std::vector<std::string> directories;
-    directories.push_back(std::move(root));
-    while (!directories.empty()) {
-        const std::string directory = std::move(directories.back());
-        directories.pop_back();
-        fs::directory_iterator entries(directory, ec);
-        if (ec) {
-            auto sent = co_await out.emplace(directory, ec);
-            if (!sent) co_return fail(sent.error());
-            continue;
-        }
-        std::vector<std::string> files;
-        for (const fs::directory_iterator end; entries != end; entries.increment(ec)) {
-            std::error_code unknown;
-            const fs::directory_entry& entry = *entries;
-            if (entry.is_directory(unknown) && !entry.is_symlink(unknown))
-                directories.push_back(entry.path().string());
-            else if (entry.is_regular_file(unknown)) files.push_back(entry.path().string());
-        }
-        std::sort(files.begin(), files.end());
-        for (std::string& path : files) {
-            auto sent = co_await out.emplace(std::move(path), std::error_code());
-            if (!sent) co_return fail(sent.error());
-        }
-        if (ec) {
-            auto sent = co_await out.emplace(directory, ec);
-            if (!sent) co_return fail(sent.error());
-        }
-    }
-    co_return result<void>();
 }
 
 } // namespace levada

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include <levada/core/defer.hpp>
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
 #include <levada/io/stream.hpp>
+#include <levada/task/defer.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/with_token.hpp>
 
-#include "../runtime/above_standard.hpp"
+#include "../loop/above_standard.hpp"
 
 namespace levada {
 
@@ -109,7 +109,7 @@ result<file_watch> file_watch::open() {
 result<void> file_watch::add(const std::string& path, file_change what) {
     std::uint32_t mask = 0;
     for (const auto& [bit, meaning] : meanings)
-        if (has(what, meaning) && bit != IN_Q_OVERFLOW) mask |= bit;
+        if (includes_change(what, meaning) && bit != IN_Q_OVERFLOW) mask |= bit;
     const std::lock_guard guard(names_->mutex); // before its first event is read
     const int watch = ::inotify_add_watch(names_->stream.native_handle(), path.c_str(), mask);
     if (watch < 0) return detail::last_error();

@@ -1,11 +1,12 @@
-#include <levada/io/listener.hpp>
+#include <levada/detail/io/connect_op.hpp>
+#include <levada/detail/io/listener_state.hpp>
 
 #include <liburing.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 
-#include "../runtime/above_standard.hpp"
+#include "../loop/above_standard.hpp"
 
 namespace levada::detail {
 

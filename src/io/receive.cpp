@@ -1,4 +1,5 @@
-#include <levada/io/receive.hpp>
+#include <levada/detail/io/receiver.hpp>
+#include <levada/detail/io/system_failure.hpp>
 
 #include <liburing.h>
 
@@ -6,8 +7,8 @@
 #include <cstring>
 #include <new>
 
-#include "../runtime/buffer_pool.hpp"
-#include "../runtime/ring.hpp"
+#include "../loop/buffer_pool.hpp"
+#include "../loop/ring.hpp"
 
 namespace levada {
 

@@ -8,9 +8,9 @@
 #include <new>
 #include <utility>
 
-#include <levada/sync/channel.hpp>
+#include <levada/channel/channel.hpp>
 
-#include "../runtime/offload_pool.hpp"
+#include "../loop/offload_pool.hpp"
 
 namespace levada {
 namespace {

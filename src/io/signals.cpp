@@ -15,12 +15,12 @@
 #include <system_error>
 #include <utility>
 
-#include <levada/core/spawn.hpp>
-#include <levada/core/task.hpp>
 #include <levada/io/descriptor.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/task.hpp>
 
-#include "../runtime/above_standard.hpp"
-#include "../runtime/handlers.hpp"
+#include "../loop/above_standard.hpp"
+#include "../loop/handlers.hpp"
 
 // A handler writes the signal's number to the pipe of every channel that wants it: handlers are the
 // process's, so it does not matter on which of its threads a signal arrives.

@@ -9,9 +9,10 @@
 #include <cerrno>
 #include <chrono>
 
+#include <levada/detail/io/connect_op.hpp>
 #include <levada/io/resolve.hpp>
 
-#include "../runtime/above_standard.hpp"
+#include "../loop/above_standard.hpp"
 
 namespace levada {
 
@@ -21,8 +22,8 @@ using namespace std::chrono_literals;
 namespace {
 
 /// A new socket with TCP_NODELAY, which a listener hands on to what it accepts.
-detail::descriptor new_socket(int family) noexcept {
-    detail::descriptor fd(detail::above_standard(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+descriptor new_socket(int family) noexcept {
+    descriptor fd(detail::above_standard(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)));
     const int on = 1;
     if (fd) (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return fd;
@@ -44,7 +45,7 @@ result<void> keep_alive(int socket, std::chrono::seconds gone_after) noexcept {
 }
 
 task<result<tcp_stream>> connect_to(socket_address to) {
-    detail::descriptor fd = new_socket(to.family());
+    descriptor fd = new_socket(to.family());
     if (!fd) co_return last_error();
     auto connected = co_await detail::connect_op(fd.get(), to);
     if (!connected) co_return fail(connected.error());
@@ -109,13 +110,13 @@ detail::close_op tcp_stream::reset() noexcept {
     return close();
 }
 
-tcp_listener::tcp_listener(detail::descriptor fd, const socket_address& address, bool ahead)
+tcp_listener::tcp_listener(descriptor fd, const socket_address& address, bool ahead)
     : state_(std::make_unique<detail::listener_state>(std::move(fd), ahead)), address_(address) {}
 
 result<tcp_listener> tcp_listener::bind(std::string_view text, const tcp_listen_options& options) {
     auto address = socket_address::parse(text);
     if (!address) return fail(address.error());
-    detail::descriptor fd = new_socket(address->family());
+    descriptor fd = new_socket(address->family());
     if (!fd) return last_error();
     const int on = 1;
     if (options.reuse_address && ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)

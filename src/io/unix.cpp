@@ -8,7 +8,9 @@
 #include <cstring>
 #include <utility>
 
-#include "../runtime/above_standard.hpp"
+#include <levada/detail/io/connect_op.hpp>
+
+#include "../loop/above_standard.hpp"
 
 namespace levada {
 namespace detail {
@@ -20,14 +22,14 @@ socket_file::~socket_file() {
 struct descriptor_message {
     msghdr header{};
     iovec bytes{};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * unix_stream::most_descriptors)> control{};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * unix_stream::most_descriptors)> task_block{};
 
     descriptor_message(const void* data, std::size_t size) noexcept : bytes{const_cast<void*>(data), size} {}
-    void set(std::size_t control_size) noexcept {
+    void set(std::size_t task_block_size) noexcept {
         header.msg_iov = &bytes;
         header.msg_iovlen = 1;
-        header.msg_control = control.data();
-        header.msg_controllen = control_size;
+        header.msg_control = task_block.data();
+        header.msg_controllen = task_block_size;
     }
 };
 
@@ -72,7 +74,7 @@ recv_descriptors_op::~recv_descriptors_op() = default;
 bool recv_descriptors_op::try_commit(work_list&) noexcept { return stream_->take_early(to_, kept_, failed_); }
 
 void recv_descriptors_op::prepare(io_uring_sqe& sqe) noexcept {
-    message_->set(message_->control.size());
+    message_->set(message_->task_block.size());
     io_uring_prep_recvmsg(&sqe, stream_->fd.get(), &message_->header, MSG_CMSG_CLOEXEC);
 }
 
@@ -111,7 +113,7 @@ using detail::last_error;
 task<result<unix_stream>> unix_stream::connect(std::string path) {
     auto to = socket_address::unix_path(path);
     if (!to) co_return fail(to.error());
-    detail::descriptor fd(detail::above_standard(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+    descriptor fd(detail::above_standard(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
     if (!fd) co_return last_error();
     auto connected = co_await detail::connect_op(fd.get(), *to);
     if (!connected) co_return fail(connected.error());
@@ -122,11 +124,11 @@ result<std::pair<unix_stream, unix_stream>> unix_stream::pair() {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 || !detail::both_above_standard(ends))
         return last_error();
-    detail::descriptor a(ends[0]), b(ends[1]);
+    descriptor a(ends[0]), b(ends[1]);
     return std::pair(unix_stream(std::move(a)), unix_stream(std::move(b)));
 }
 
-unix_listener::unix_listener(detail::descriptor fd, const socket_address& address, detail::socket_file file)
+unix_listener::unix_listener(descriptor fd, const socket_address& address, detail::socket_file file)
     : file_(std::move(file)),
       state_(std::make_unique<detail::listener_state>(std::move(fd), true)),
       address_(address) {}
@@ -134,7 +136,7 @@ unix_listener::unix_listener(detail::descriptor fd, const socket_address& addres
 result<unix_listener> unix_listener::bind(std::string_view path, int backlog) {
     auto address = socket_address::unix_path(path);
     if (!address) return fail(address.error());
-    detail::descriptor fd(detail::above_standard(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+    descriptor fd(detail::above_standard(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)));
     if (!fd) return last_error();
     auto listening = detail::listen_on(std::move(fd), *address, backlog);
     if (!listening) return fail(listening.error());
@@ -159,7 +161,7 @@ result<std::pair<unix_datagram, unix_datagram>> unix_datagram::pair() {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) != 0 || !detail::both_above_standard(ends))
         return last_error();
-    detail::descriptor a(ends[0]), b(ends[1]);
+    descriptor a(ends[0]), b(ends[1]);
     return std::pair(unix_datagram(std::move(a), {}), unix_datagram(std::move(b), {}));
 }
 

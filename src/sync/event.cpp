@@ -1,6 +1,7 @@
 #include <levada/sync/event.hpp>
 
-#include <levada/base/fatal.hpp>
+#include <levada/detail/engine/schedule_point.hpp>
+#include <levada/detail/util/fatal.hpp>
 
 namespace levada {
 

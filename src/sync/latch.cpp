@@ -1,6 +1,7 @@
 #include <levada/sync/latch.hpp>
 
-#include <levada/base/fatal.hpp>
+#include <levada/detail/engine/schedule_point.hpp>
+#include <levada/detail/util/fatal.hpp>
 
 namespace levada {
 
@@ -43,7 +44,7 @@ void latch::wait_blocking() noexcept {
 }
 
 // Arrives and begins to wait under one lock: in between the last one could arrive, and the latch be gone.
-bool detail::arrive_op::arrive(control& task, frame_handle leaf) noexcept {
+bool detail::arrive_op::arrive(task_block& task, frame_handle leaf) noexcept {
     if (task.is_cancelled()) [[unlikely]]
         return !task.answer_or_unwind(leaf, wait_);
     work_list ready;

@@ -1,8 +1,10 @@
 #include <levada/sync/mutex.hpp>
 
-#include <levada/base/fatal.hpp>
-#include <levada/base/wake_sources.hpp>
-#include <levada/core/control.hpp>
+#include <levada/detail/engine/schedule_point.hpp>
+#include <levada/detail/engine/task_block.hpp>
+#include <levada/detail/engine/thread_context.hpp>
+#include <levada/detail/engine/wake_sources.hpp>
+#include <levada/detail/util/fatal.hpp>
 
 namespace levada {
 

@@ -1,6 +1,6 @@
 #include <levada/sync/once.hpp>
 
-#include <levada/base/fatal.hpp>
+#include <levada/detail/util/fatal.hpp>
 
 namespace levada {
 

@@ -2,7 +2,8 @@
 
 #include <limits>
 
-#include <levada/base/fatal.hpp>
+#include <levada/detail/engine/schedule_point.hpp>
+#include <levada/detail/util/fatal.hpp>
 
 namespace levada {
 

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include <levada/detail/engine/schedule_point.hpp>
+
 namespace levada {
 
 using detail::lock_guard;
@@ -48,7 +50,7 @@ std::ptrdiff_t wait_group::count() const noexcept {
     return count_;
 }
 
-void wait_group::child_end::ended(detail::control& task, detail::after_unlock& todo) const noexcept {
+void wait_group::child_end::ended(detail::task_block& task, detail::after_unlock& todo) const noexcept {
     lock_guard guard(group->waiting_.guarded_by);
     if (task.has(detail::task_flag::failed) && !group->failed_) group->failed_ = detail::failed_task(task);
     --group->running_;

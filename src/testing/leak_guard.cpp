@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
-#include <levada/base/fatal.hpp>
-#include <levada/core/inspect.hpp>
+#include <levada/detail/inspect/task_view.hpp>
+#include <levada/detail/util/fatal.hpp>
 
 namespace levada::testing {
 namespace {

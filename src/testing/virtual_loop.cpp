@@ -4,8 +4,11 @@
 #include <chrono>
 
 #include <levada/base/errc.hpp>
-#include <levada/base/fatal.hpp>
-#include <levada/base/trace_hooks.hpp>
+#include <levada/detail/engine/enter_executor.hpp>
+#include <levada/detail/engine/schedule_point.hpp>
+#include <levada/detail/engine/thread_context.hpp>
+#include <levada/detail/engine/trace_hooks.hpp>
+#include <levada/detail/util/fatal.hpp>
 
 #include "fiber.hpp"
 
@@ -102,7 +105,7 @@ void virtual_loop::go_on(detail::fiber& f) {
 
 void virtual_loop::schedule_point() noexcept {
     if (!running_ || ready_.empty() || left_ == most_fibers || random(odds_) != 0) return;
-    detail::control* const task = detail::this_thread().task;
+    detail::task_block* const task = detail::this_thread().task;
     ready_.push_back({nullptr, running_});
     ++left_;
     just_left_ = true;
@@ -110,7 +113,7 @@ void virtual_loop::schedule_point() noexcept {
     detail::this_thread().task = task;
 }
 
-void virtual_loop::drive(detail::control& main) {
+void virtual_loop::drive(detail::task_block& main) {
     detail::enter_executor entered(*this);
     const counted while_running(where_);
     std::string stuck;

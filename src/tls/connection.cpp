@@ -9,7 +9,7 @@
 #include <new>
 #include <utility>
 
-#include <levada/sync/select.hpp>
+#include <levada/channel/select.hpp>
 
 #include "shared.hpp"
 

@@ -26,10 +26,10 @@
 #include <string>
 #include <system_error>
 
-#include <levada/core/task.hpp>
 #include <levada/io/tcp.hpp>
 #include <levada/sync/event.hpp>
 #include <levada/sync/mutex.hpp>
+#include <levada/task/task.hpp>
 #include <levada/tls/context.hpp>
 
 #include "openssl.hpp"

@@ -25,7 +25,7 @@ const BIO_METHOD* tls_wire::method() {
         if (!m) throw std::bad_alloc();
         ::BIO_meth_set_read(m, &read);
         ::BIO_meth_set_write(m, &write);
-        ::BIO_meth_set_ctrl(m, &control);
+        ::BIO_meth_set_ctrl(m, &task_block);
         return m;
     }();
     return made;
@@ -68,7 +68,7 @@ int tls_wire::write(BIO* bio, const char* from, int length) noexcept {
     return length;
 }
 
-long tls_wire::control(BIO*, int what, long, void*) noexcept { return what == BIO_CTRL_FLUSH ? 1 : 0; }
+long tls_wire::task_block(BIO*, int what, long, void*) noexcept { return what == BIO_CTRL_FLUSH ? 1 : 0; }
 
 void tls_wire::arrives(io_buffer bytes) noexcept {
     arrived_ = std::move(bytes);

@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include <levada/io/receive.hpp>
+#include <levada/io/io_buffer.hpp>
 
 #include "openssl.hpp"
 
@@ -47,7 +47,7 @@ private:
     static const BIO_METHOD* method();
     static int read(BIO* bio, char* to, int most) noexcept;
     static int write(BIO* bio, const char* from, int length) noexcept;
-    static long control(BIO* bio, int what, long, void*) noexcept;
+    static long task_block(BIO* bio, int what, long, void*) noexcept;
 
     io_buffer arrived_;
     std::size_t used_ = 0; // of arrived_

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include <levada/base/lock.hpp>
+#include <levada/detail/util/lock.hpp>
 
 using namespace levada::detail;
 

@@ -10,7 +10,8 @@
 
 #include <catch2/generators/catch_generators.hpp>
 
-#include <levada/base/timer_queue.hpp>
+#include <levada/detail/util/clock_arithmetic.hpp>
+#include <levada/detail/util/timer_queue.hpp>
 
 using namespace levada;
 using namespace std::chrono_literals;

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include <levada/sync/channel.hpp>
+#include <levada/channel/channel.hpp>
 
 using namespace levada;
 

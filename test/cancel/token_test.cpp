@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include <levada/sync/channel.hpp>
-#include <levada/sync/select.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/channel/select.hpp>
 #include <levada/sync/timer.hpp>
 
 using namespace levada;

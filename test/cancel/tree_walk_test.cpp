@@ -3,7 +3,7 @@
 #include <set>
 #include <vector>
 
-#include <levada/cancel/node.hpp>
+#include <levada/detail/engine/tree.hpp>
 
 using namespace levada;
 using namespace levada::detail;
@@ -11,7 +11,7 @@ using namespace levada::detail;
 namespace {
 
 /// A tree of sources, whose roots a walk goes into.
-source_node& below(cancel_node& parent) {
+source_node& below(tree_node& parent) {
     source_node& n = source_node::make_local_root();
     parent.adopt(n);
     return n;
@@ -34,13 +34,13 @@ TEST_CASE("a walk sees every node once, whatever its step") {
                 all.push_back(&below(*all[all.size() - 1 - static_cast<std::size_t>(k)]));
             }
         }
-        std::multiset<cancel_node*> seen;
+        std::multiset<tree_node*> seen;
         {
             tree_walk walk(t.root);
-            while (walk.step(step, [&](cancel_node& n) { seen.insert(&n); })) {
+            while (walk.step(step, [&](tree_node& n) { seen.insert(&n); })) {
             }
         }
-        CHECK(seen == std::multiset<cancel_node*>(all.begin(), all.end()));
+        CHECK(seen == std::multiset<tree_node*>(all.begin(), all.end()));
         CHECK(t.root.children().front() != nullptr);
         for (source_node* n : all) n->unref();
     }
@@ -51,9 +51,9 @@ TEST_CASE("a walk goes on where it stood though the node there has gone") {
     source_node& first = below(t.root);
     source_node& second = below(t.root); // the newest is seen first
     source_node& under = below(second);
-    std::vector<cancel_node*> seen;
+    std::vector<tree_node*> seen;
     tree_walk walk(t.root);
-    const auto see = [&](cancel_node& n) { seen.push_back(&n); };
+    const auto see = [&](tree_node& n) { seen.push_back(&n); };
     CHECK(walk.step(2, see)); // second, under
     under.unref();
     second.unref();            // the last handles: what keeps them now is the walk
@@ -69,7 +69,7 @@ TEST_CASE("a walk that is given up leaves nothing in the tree") {
     source_node& under = below(n);
     {
         tree_walk walk(t.root);
-        CHECK(walk.step(1, [](cancel_node&) {})); // it stands below `n`
+        CHECK(walk.step(1, [](tree_node&) {})); // it stands below `n`
         CHECK(n.children().front() != &under);
     }
     CHECK(t.root.children().front() == &n);
@@ -91,8 +91,8 @@ TEST_CASE("two walks at once do not disturb each other") {
     tree_walk other(t.root);
     bool more = true;
     while (more) {
-        more = one.step(1, [&](cancel_node&) { ++first; });
-        static_cast<void>(other.step(3, [&](cancel_node&) { ++second; }));
+        more = one.step(1, [&](tree_node&) { ++first; });
+        static_cast<void>(other.step(3, [&](tree_node&) { ++second; }));
     }
     CHECK(first == all.size());
     CHECK(second == all.size());

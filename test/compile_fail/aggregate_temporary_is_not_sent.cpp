@@ -3,8 +3,8 @@
 #include <string>
 #include <utility>
 
-#include <levada/core/task.hpp>
-#include <levada/sync/channel.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/task/task.hpp>
 
 struct message {
     std::string text;

@@ -1,7 +1,7 @@
 // expect: the callable cannot be called with these arguments \(they are decay-copied
 #include <functional>
 
-#include <levada/core/spawn.hpp>
+#include <levada/task/spawn.hpp>
 
 levada::task<> f(int& n);
 

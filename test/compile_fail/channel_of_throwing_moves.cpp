@@ -1,7 +1,7 @@
 // expect: a channel's values are moved between tasks, which must not throw: box them
 #include <memory>
 
-#include <levada/sync/channel.hpp>
+#include <levada/channel/channel.hpp>
 
 struct throwing {
     throwing() = default;

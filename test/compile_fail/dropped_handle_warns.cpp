@@ -1,6 +1,6 @@
 // expect: a dropped join_handle cancels its task: keep it, join it, or detach it|ignoring return value of
 // .*levada::spawn
-#include <levada/core/spawn.hpp>
+#include <levada/task/spawn.hpp>
 
 #pragma GCC diagnostic error "-Wunused-result"
 

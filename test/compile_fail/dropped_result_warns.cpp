@@ -1,8 +1,8 @@
 // expect: ignoring return value
 #include <tuple>
 
-#include <levada/core/task.hpp>
-#include <levada/sync/channel.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/task/task.hpp>
 
 #pragma GCC diagnostic error "-Wunused-result"
 

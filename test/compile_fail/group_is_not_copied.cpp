@@ -1,5 +1,5 @@
 // expect: deleted function .*task_group|call to deleted constructor of '.*task_group'
-#include <levada/core/task_group.hpp>
+#include <levada/task/task_group.hpp>
 
 levada::task<> body() {
     levada::task_group g;

@@ -1,7 +1,7 @@
 // expect: write the operation in the select itself
-#include <levada/core/task.hpp>
-#include <levada/sync/channel.hpp>
-#include <levada/sync/select.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/channel/select.hpp>
+#include <levada/task/task.hpp>
 
 levada::task<> g(levada::channel<int> ch) {
     auto op = ch.recv();

@@ -1,6 +1,6 @@
 // expect: await an operation in the expression that made it
-#include <levada/core/task.hpp>
-#include <levada/sync/channel.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/task/task.hpp>
 
 levada::task<> f(levada::channel<int> ch) {
     auto ok = co_await ch.recv();

@@ -1,5 +1,5 @@
 // expect: pass the function and its arguments, not a task
-#include <levada/core/task_group.hpp>
+#include <levada/task/task_group.hpp>
 
 levada::task<> f(int);
 

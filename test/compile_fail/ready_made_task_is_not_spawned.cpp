@@ -1,5 +1,5 @@
 // expect: pass the function and its arguments, not a task: go\(f, x\), not go\(f\(x\)\)
-#include <levada/core/spawn.hpp>
+#include <levada/task/spawn.hpp>
 
 levada::task<int> f(int);
 

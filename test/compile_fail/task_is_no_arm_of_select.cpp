@@ -1,7 +1,7 @@
 // expect: this cannot be an arm of select: .*Start it with spawn and select on h.join
-#include <levada/core/task.hpp>
-#include <levada/sync/channel.hpp>
-#include <levada/sync/select.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/channel/select.hpp>
+#include <levada/task/task.hpp>
 
 levada::task<int> f();
 

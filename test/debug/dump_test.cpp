@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include <levada/detail/task/handle_access.hpp>
 #include <levada/levada.hpp>
 
 using namespace levada;
@@ -108,7 +109,7 @@ TEST_CASE("a dump tells whose group a task waits for, and where, also behind nes
     });
     INFO(text);
     CHECK(has(text, "waits for the tasks of its group"));
-    // The frames of its two boundaries: compilers differ in the line of an expression that has several.
+    // The frames of its two regions: compilers differ in the line of an expression that has several.
     bool in_expression = false;
     for (int l = line + 4; l <= line + 12; ++l) in_expression |= has(text, here(l) + " in ");
     CHECK(in_expression);
@@ -234,7 +235,7 @@ TEST_CASE("a task that is looked at is claimed once the look is over") {
         channel<int> ch;
         auto h = spawn([ch]() -> task<int> { co_return (co_await ch.recv()).value(); });
         co_await test_support::until_parked(h);
-        auto& block = h.shared_block();
+        auto& block = levada::detail::handle_access::block(h);
         REQUIRE(block.begin_look());
         std::atomic<bool> began = false;
         result<void> sent = fail(errc::full);
@@ -260,7 +261,7 @@ TEST_CASE("a task that is looked at is cancelled once the look is over") {
         channel<int> ch;
         auto h = spawn([ch]() -> task<> { static_cast<void>(co_await ch.recv()); });
         co_await test_support::until_parked(h);
-        auto& block = h.shared_block();
+        auto& block = levada::detail::handle_access::block(h);
         REQUIRE(block.begin_look());
         std::atomic<bool> began = false;
         std::thread other([&] {

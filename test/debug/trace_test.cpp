@@ -69,7 +69,7 @@ TEST_CASE("a full disk is an error of the trace") {
     CHECK_THROWS_AS(t.stop(), std::system_error);
 }
 
-TEST_CASE("names with quotes and control characters stay valid, and each trace begins anew") {
+TEST_CASE("names with quotes and task_block characters stay valid, and each trace begins anew") {
     const as_before after;
     const temporary file;
     const auto traced = [&](const char* name) {

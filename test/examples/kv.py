@@ -60,6 +60,11 @@ def kv_commands(shards):
         ("MSET k1 v1 k2", "-ERR wrong number of arguments for 'mset' command\r\n"),
         ("MGET k1 none k3", "*3\r\n$2\r\nv1\r\n$-1\r\n$2\r\nv3\r\n"),
         ("DEL k1 k2 none", ":2\r\n"),
+        ("MSETNX {m}1 a {m}2 b {m}1 c", ":1\r\n"),
+        ("MSETNX {m}3 a {m}2 c", ":0\r\n"),
+        ("MGET {m}1 {m}2 {m}3", "*3\r\n$1\r\nc\r\n$1\r\nb\r\n$-1\r\n"),
+        ("DEL {m}1 {m}2", ":2\r\n"),
+        ("MSETNX {m}1 a {m}2", "-ERR wrong number of arguments for 'msetnx' command\r\n"),
         ("PUBLISH nobody x", ":0\r\n"),
         ("GET", "-ERR wrong number of arguments for 'get' command\r\n"),
         ("NONSENSE x", "-ERR unknown command 'NONSENSE'\r\n"),
@@ -114,6 +119,8 @@ def kv_commands(shards):
         ("TTL s", ":100\r\n"),
         ("GETEX s PERSIST", "$4\r\nabcd\r\n"),
         ("TTL s", ":-1\r\n"),
+        ("GETEX none EX 9223372036854775807", "$-1\r\n"),
+        ("GETEX s EX 9223372036854775807", "-ERR invalid expire time in 'getex' command\r\n"),
         ("GETSET s x", "$4\r\nabcd\r\n"),
         ("GETDEL s", "$1\r\nx\r\n"),
         ("GETDEL s", "$-1\r\n"),
@@ -130,6 +137,13 @@ def kv_commands(shards):
         ("CONFIG SET appendonly no", "+OK\r\n"),
         ("CONFIG SET nonsense 1", "-ERR Unknown option or number of arguments for CONFIG SET - 'nonsense'\r\n"),
         ("COMMAND INFO get", "*1\r\n*6\r\n$3\r\nget\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n"),
+        ("COMMAND INFO nonsense", "*1\r\n$-1\r\n"),
+        ("COMMAND LIST FILTERBY PATTERN [GM]ETE*", "*1\r\n$5\r\ngetex\r\n"),
+        ("COMMAND LIST FILTERBY MODULE json", "*0\r\n"),
+        ("COMMAND LIST nonsense", "-ERR syntax error\r\n"),
+        ("CLIENT NO-EVICT on", "+OK\r\n"),
+        ("CLIENT NO-EVICT perhaps", "-ERR syntax error\r\n"),
+        ("INFO commandstats", "$0\r\n\r\n"),
         ("UNSUBSCRIBE", "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n"),
         ("PUNSUBSCRIBE p", "*3\r\n$12\r\npunsubscribe\r\n$1\r\np\r\n:0\r\n"),
         ("EXEC", "-ERR EXEC without MULTI\r\n"),
@@ -151,11 +165,26 @@ def kv_commands(shards):
         stop(process, signal.SIGINT, r"served 3 connections, cut off 0\n")
 
 
+def kv_knows_clients():
+    with server() as (process, address), connect(address) as one, connect(address) as two:
+        expect("names", ask(one, "CLIENT SETNAME one") + ask(two, "HELLO 3 SETNAME two")[:4], "+OK\r\n%7\r\n")
+        lines = ("id=1 name=one db=0 resp=2\n", "id=2 name=two db=0 resp=3\n")
+        expect("itself", ask(one, "CLIENT INFO"), f"${len(lines[0])}\r\n{lines[0]}\r\n")
+        expect("all", ask(one, "CLIENT LIST"), f"${len(lines[0] + lines[1])}\r\n{lines[0]}{lines[1]}\r\n")
+        expect("by number", ask(one, "CLIENT LIST ID 2 7"), f"${len(lines[1])}\r\n{lines[1]}\r\n")
+        expect("neither", ask(one, "CLIENT LIST ID", "CLIENT LIST TYPE pubsub"), "-ERR syntax error\r\n" * 2)
+        expect("QUIT", ask(two, "QUIT"), "+OK\r\n")
+        until("one of them to have gone", lambda: "two" not in ask(one, "CLIENT LIST"))
+        stop(process, signal.SIGINT, r"served 2 connections, cut off 0\n")
+
+
 def kv_expires():
     with server() as (process, address), connect(address) as client:
         expect("SET", ask(client, "SET brief x PX 30"), "+OK\r\n")
         until("the key to expire", lambda: ask(client, "GET brief") == "$-1\r\n")
         expect("no trace of it", "db0:keys=0" in ask(client, "INFO"), True)
+        expect("a section", ask(client, "INFO keyspace"), "$24\r\n# Keyspace\r\ndb0:keys=0\r\n\r\n")
+        expect("sections", [line for line in ask(client, "INFO CLIENTS server nonsense").split("\r\n") if line[:1] == "#"], ["# Server", "# Clients"])
         stop(process, signal.SIGTERM, r"served 1 connections, cut off 0\n")
 
 
@@ -273,7 +302,13 @@ def kv_transactions(shards):
         wanted += "*5\r\n+OK\r\n$1\r\ny\r\n:2\r\n:1\r\n*2\r\n$1\r\n2\r\n$-1\r\n$1\r\n2\r\n"
         expect("done", done, wanted)
         expect("published once", sub.recv(1000), b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nx\r\n")
+        done = ask(client, "MULTI", "SET {t}a 3", "EXEC now", "EXEC", "GET {t}a")
+        refused = "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n"
+        expect("an EXEC that is refused", done, "+OK\r\n" + queued + refused + "-ERR EXEC without MULTI\r\n$1\r\n2\r\n")
         if shards > 1:
+            done = ask(client, "MSETNX x 1 y 1 z 1 w 1 v 1", "EXISTS x y z w v")
+            wanted = "-CROSSSLOT Keys of MSETNX have to be of one shard; give them one {tag}\r\n:0\r\n"
+            expect("MSETNX of several shards", done, wanted)
             names = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
             done = ask(client, "MULTI", *(f"SET {name} 1" for name in names), "EXEC", "EXISTS a b")
             expect("keys of several shards", ("-CROSSSLOT" in done, done.endswith(aborted + ":0\r\n")), (True, True))
@@ -312,6 +347,7 @@ def kv_walks(shards):
         expect("no cursor", ask(client, "SCAN x"), "-ERR invalid cursor\r\n")
         expect("a cursor of nothing", ask(client, "SCAN 999999999999 COUNT 100000")[:5], "*2\r\n$")
         expect("FLUSHALL", ask(client, "FLUSHALL", "DBSIZE", "KEYS *"), "+OK\r\n:0\r\n*0\r\n")
+        expect("gone at once", ask(client, "SET past x", "GETEX past EXAT 1", "DBSIZE"), "+OK\r\n$1\r\nx\r\n:0\r\n")
         stop(process, signal.SIGINT, r"served 1 connections, cut off 0\n")
 
 
@@ -322,6 +358,7 @@ def check_kv_server():
     refuses(2, r"--shards takes a number from 1 to 64, not '0'", "--port", "0", "--shards", "0")
     kv_commands(1)
     kv_commands(5)
+    kv_knows_clients()
     kv_expires()
     kv_misbehaving()
     kv_publishes()

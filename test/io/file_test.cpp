@@ -1,11 +1,13 @@
 #include "on_the_loop.hpp"
 
 #include <levada/cancel/source.hpp>
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
 #include <levada/io/file.hpp>
+#include <levada/io/paths.hpp>
+#include <levada/io/whole_file.hpp>
 #include <levada/sync/timer.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
+#include <levada/task/timeout.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -21,8 +23,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 using namespace levada;
 using namespace std::chrono_literals;
@@ -340,5 +345,43 @@ TEST_CASE("opens and reads that are cancelled or timed out at any moment leave n
             if (!opened) CHECK(opened.error() == errc::timed_out);
         }
         CHECK(descriptors() == before);
+    });
+}
+
+TEST_CASE("a file is written and read in pieces, and cut to a length") {
+    temporary_directory f;
+    on_the_loop([&]() -> task<> {
+        auto opened =
+            co_await file::open(f / "pieces", file_mode::read | file_mode::write | file_mode::create);
+        REQUIRE(opened);
+        const std::string a = "one ", b(100'000, 'x'), c = " three";
+        std::vector<std::span<const std::byte>> from;
+        for (const std::string* part : {&a, &b, &c})
+            from.push_back(std::as_bytes(std::span<const char>(*part)));
+        auto n = co_await opened->write_at(5, std::span<const std::span<const std::byte>>(from));
+        CHECK(holds(n, a.size() + b.size() + c.size()));
+        std::string first(9, '\0'), second(100'006, '\0'), third(10, '-');
+        std::vector<std::span<std::byte>> to;
+        for (std::string* part : {&first, &second, &third})
+            to.push_back(std::as_writable_bytes(std::span<char>(*part)));
+        auto got = co_await opened->read_at(0, std::span<const std::span<std::byte>>(to));
+        CHECK(holds(got, std::size_t(100'015)));
+        CHECK(first == std::string_view("\0\0\0\0\0one ", 9));
+        CHECK(second.starts_with(b));
+        CHECK(second.ends_with(c));
+        CHECK(third == "----------");
+        auto cut = co_await opened->truncate(9);
+        CHECK(cut);
+        auto size = co_await opened->size();
+        CHECK(holds(size, std::uint64_t(9)));
+        auto end = co_await opened->read_at(9, std::span<const std::span<std::byte>>(to));
+        CHECK(holds(end, std::size_t(0)));
+        std::vector<std::span<std::byte>> none;
+        auto nothing = co_await opened->read_at(0, std::span<const std::span<std::byte>>(none));
+        CHECK(holds(nothing, std::size_t(0)));
+        auto dev_full = co_await file::open("/dev/full", file_mode::write);
+        REQUIRE(dev_full);
+        auto full = co_await dev_full->write_at(0, std::span<const std::span<const std::byte>>(from));
+        CHECK(full.error() == std::errc::no_space_on_device);
     });
 }

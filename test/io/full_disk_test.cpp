@@ -17,6 +17,8 @@
 #include <string>
 
 #include <levada/io/file.hpp>
+#include <levada/io/paths.hpp>
+#include <levada/io/whole_file.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <utility>
 
-#include <levada/core/spawn.hpp>
 #include <levada/io/tcp.hpp>
+#include <levada/task/spawn.hpp>
 
 namespace test_support {
 

@@ -4,20 +4,20 @@
 #include "on_the_loop.hpp"
 
 #include <levada/cancel/source.hpp>
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
-#include <levada/core/with_group.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/channel/select.hpp>
 #include <levada/debug/dump.hpp>
 #include <levada/io/byte_pipe.hpp>
 #include <levada/io/tcp.hpp>
 #include <levada/io/unix.hpp>
-#include <levada/runtime/event_loop.hpp>
-#include <levada/runtime/guest_ring.hpp>
-#include <levada/runtime/runtime.hpp>
-#include <levada/sync/channel.hpp>
-#include <levada/sync/select.hpp>
+#include <levada/loop/event_loop.hpp>
+#include <levada/loop/guest_ring.hpp>
+#include <levada/loop/runtime.hpp>
 #include <levada/sync/timer.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
+#include <levada/task/timeout.hpp>
+#include <levada/task/with_group.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -403,7 +403,7 @@ TEST_CASE("a listening socket that others have too goes on listening when ours g
     std::optional<tcp_listener> shared;
     on_the_loop([&]() -> task<> {
         tcp_listener l = test_support::listen_here();
-        const detail::descriptor theirs(::dup(l.native_handle()));
+        const descriptor theirs(::dup(l.native_handle()));
         auto none = co_await with_timeout(0ms, l.accept());
         CHECK(!none);
         const std::string address = l.local_address().to_string();

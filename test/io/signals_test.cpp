@@ -1,12 +1,12 @@
 #include "support.hpp"
 
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
+#include <levada/channel/select.hpp>
 #include <levada/io/descriptor.hpp>
 #include <levada/io/signals.hpp>
-#include <levada/sync/select.hpp>
 #include <levada/sync/timer.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
+#include <levada/task/timeout.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>

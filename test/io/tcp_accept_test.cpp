@@ -1,14 +1,14 @@
 #include "on_the_loop.hpp"
 
 #include <levada/cancel/source.hpp>
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
-#include <levada/core/with_group.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/channel/select.hpp>
 #include <levada/io/tcp.hpp>
-#include <levada/sync/channel.hpp>
-#include <levada/sync/select.hpp>
 #include <levada/sync/timer.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
+#include <levada/task/timeout.hpp>
+#include <levada/task/with_group.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -136,7 +136,7 @@ TEST_CASE("without descriptors every accept that waits is told, and one is serve
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
     on_the_loop([&]() -> task<> {
         tcp_listener l = listen_here();
-        const detail::descriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const descriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
         const socket_address at = l.local_address();
         CHECK(::connect(client.get(), at.data(), at.size()) == 0);
         ::rlimit none = before;

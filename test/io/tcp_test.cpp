@@ -1,13 +1,14 @@
 #include "on_the_loop.hpp"
 
 #include <levada/cancel/source.hpp>
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/channel/select.hpp>
 #include <levada/io/tcp.hpp>
-#include <levada/sync/channel.hpp>
-#include <levada/sync/select.hpp>
 #include <levada/sync/timer.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
+#include <levada/task/timeout.hpp>
+#include <levada/task/with_token.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -1,10 +1,11 @@
 #include "support.hpp"
 
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
+#include <levada/channel/channel.hpp>
 #include <levada/io/file.hpp>
-#include <levada/sync/channel.hpp>
+#include <levada/io/walk.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
+#include <levada/task/timeout.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

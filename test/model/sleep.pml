@@ -1,4 +1,4 @@
-/* How loops that work together sleep and wake each other: src/runtime/crew.hpp, invariant 2.
+/* How loops that work together sleep and wake each other: src/loop/loop_group.hpp, invariant 2.
  *
  * * One loop or two share a task each, with nobody else to run it here, while two others look for work and go to sleep.
  * Shown: no shared task is left while a loop sleeps that could take it.
@@ -13,7 +13,7 @@ byte searching;
 bool nudged[loops];    /* the sleeper was taken out, and is woken */
 byte ran;
 
-/* event_loop::lend, then crew::work_shared */
+/* event_loop::lend, then loop_group::work_offered */
 proctype sharer(byte me) {
     byte i;
     shared[me]++;
@@ -45,7 +45,7 @@ end:
     skip
 }
 
-/* work_shared as called by a loop that found some work, and sees that there is more. */
+/* work_offered as called by a loop that found some work, and sees that there is more. */
 inline pass_on(me) {
     if
     :: shared[0] + shared[1] > 0 && idle > 0 && searching == 0 ->
@@ -64,7 +64,7 @@ proctype looker(byte me) {
     bool found;
 look:
     found = false;
-    atomic { if :: shared[0] > 0 -> shared[0]--; found = true :: else fi } /* give_shared, under the list's lock */
+    atomic { if :: shared[0] > 0 -> shared[0]--; found = true :: else fi } /* let_steal, under the list's lock */
     if
     :: !found -> atomic { if :: shared[1] > 0 -> shared[1]--; found = true :: else fi }
     :: else

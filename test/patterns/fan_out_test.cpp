@@ -1,11 +1,11 @@
 #include "support.hpp"
 
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
 #include <levada/patterns/fan_out.hpp>
 #include <levada/sync/event.hpp>
 #include <levada/sync/timer.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
+#include <levada/task/timeout.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -1,12 +1,12 @@
 #include "support.hpp"
 
 #include <levada/cancel/source.hpp>
-#include <levada/core/defer.hpp>
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
 #include <levada/patterns/worker_pool.hpp>
 #include <levada/sync/timer.hpp>
+#include <levada/task/defer.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
+#include <levada/task/timeout.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -2,11 +2,11 @@
 
 #include "support.hpp"
 
-#include <levada/core/spawn.hpp>
-#include <levada/sync/channel.hpp>
-#include <levada/sync/select.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/channel/select.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
+#include <levada/task/spawn.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -2,17 +2,17 @@
 
 #include "support.hpp"
 
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
+#include <levada/channel/select.hpp>
 #include <levada/sync/event.hpp>
 #include <levada/sync/latch.hpp>
 #include <levada/sync/mutex.hpp>
 #include <levada/sync/once.hpp>
-#include <levada/sync/select.hpp>
 #include <levada/sync/semaphore.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
+#include <levada/task/timeout.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

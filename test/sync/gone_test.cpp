@@ -2,18 +2,18 @@
 // its select, and had been popped from the queue before it ran. They terminate with their message, as if it
 // stood there still.
 
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/channel/select.hpp>
 #include <levada/io/unix.hpp>
-#include <levada/runtime/run.hpp>
-#include <levada/sync/channel.hpp>
+#include <levada/loop/run.hpp>
 #include <levada/sync/event.hpp>
 #include <levada/sync/latch.hpp>
 #include <levada/sync/mutex.hpp>
 #include <levada/sync/once.hpp>
-#include <levada/sync/select.hpp>
 #include <levada/sync/semaphore.hpp>
 #include <levada/sync/wait_group.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -1,11 +1,11 @@
 #include "support.hpp"
 
-#include <levada/core/scope.hpp>
-#include <levada/core/spawn.hpp>
+#include <levada/channel/select.hpp>
 #include <levada/sync/latch.hpp>
-#include <levada/sync/select.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/timeout.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

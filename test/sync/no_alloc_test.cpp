@@ -2,16 +2,16 @@
 
 #ifndef LEVADA_UNDER_TSAN // which has an operator new of its own, and suffers no other
 
-#include <levada/core/scope.hpp>
-#include <levada/core/this_task.hpp>
-#include <levada/sync/channel.hpp>
+#include <levada/channel/channel.hpp>
+#include <levada/channel/select.hpp>
 #include <levada/sync/event.hpp>
 #include <levada/sync/latch.hpp>
 #include <levada/sync/mutex.hpp>
-#include <levada/sync/select.hpp>
 #include <levada/sync/semaphore.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
+#include <levada/task/this_task.hpp>
+#include <levada/task/timeout.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

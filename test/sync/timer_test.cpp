@@ -1,11 +1,11 @@
 #include "support.hpp"
 
 #include <levada/base/clock.hpp>
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
-#include <levada/sync/ticker.hpp>
+#include <levada/channel/ticker.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -1,10 +1,10 @@
 #include "support.hpp"
 
-#include <levada/core/spawn.hpp>
-#include <levada/core/this_task.hpp>
-#include <levada/sync/channel.hpp>
+#include <levada/channel/channel.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
+#include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers.hpp>

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include <levada/sync/channel.hpp>
+#include <levada/channel/channel.hpp>
 #include <levada/sync/timer.hpp>
 
 using namespace levada;

@@ -2,6 +2,8 @@
 
 #include <system_error>
 
+#include <levada/detail/util/container_layout.hpp>
+
 namespace levada {
 
 /// The outcomes that are levada's own. System calls give codes of `std::system_category()`.
@@ -18,18 +20,6 @@ enum class errc {
 
 [[nodiscard]] std::error_code make_error_code(errc e) noexcept;
 
-namespace detail {
-
-// The containers of a program and of the library look the same in memory, or the program does not link.
-#if defined(_GLIBCXX_DEBUG)
-extern const char built_with_debug_containers;
-[[gnu::used]] inline const char* const containers_of_the_library = &built_with_debug_containers;
-#else
-extern const char built_with_plain_containers;
-[[gnu::used]] inline const char* const containers_of_the_library = &built_with_plain_containers;
-#endif
-
-} // namespace detail
 } // namespace levada
 
 template <>

@@ -1,14 +1,12 @@
 #pragma once
 
-#include <atomic>
-#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
-#include <levada/base/attention.hpp>
 #include <levada/base/clock.hpp>
-#include <levada/base/fatal.hpp>
-#include <levada/base/timer_queue.hpp>
+#include <levada/detail/util/attention.hpp>
+#include <levada/detail/util/timer_queue.hpp>
 
 namespace levada {
 
@@ -17,12 +15,13 @@ class executor;
 namespace detail {
 class work_list;
 class enter_executor;
-class control;
-class cancel_node;
+class task_block;
+class tree_node;
 class source_node;
-class parker;
+class waiter;
 class ring;
 struct layout;
+struct thread_context;
 } // namespace detail
 
 /// A thing to run once on an executor: a ready task, a posted function.
@@ -45,90 +44,6 @@ private:
     work* next_ = nullptr;
 };
 
-namespace detail {
-
-/// A first-in-first-out list of work, linked through the works themselves.
-class work_list {
-public:
-    [[nodiscard]] bool empty() const noexcept { return head_ == nullptr; }
-    void push(work& w) noexcept {
-        w.next_ = nullptr;
-        // Branches: clang would make a conditional store address of `?:`, which the store then waits for.
-        if (head_) [[unlikely]]
-            tail_->next_ = &w;
-        else head_ = &w;
-        tail_ = &w;
-    }
-    void push_front(work& w) noexcept {
-        w.next_ = head_;
-        if (!head_) tail_ = &w;
-        head_ = &w;
-    }
-    [[nodiscard]] work* pop() noexcept {
-        work* w = head_;
-        if (w) head_ = w->next_;
-        return w;
-    }
-    /// Takes `w` out if it is among the first `most`. False if it is not.
-    [[nodiscard]] bool extract(work& w, unsigned most) noexcept {
-        work* before = nullptr;
-        for (work* at = head_; at && most != 0; before = at, at = at->next_, --most) {
-            if (at != &w) continue;
-            (before ? before->next_ : head_) = w.next_;
-            if (tail_ == &w) tail_ = before;
-            return true;
-        }
-        return false;
-    }
-    [[nodiscard]] work* front() const noexcept { return head_; }
-    /// The one behind `w`.
-    [[nodiscard]] static work* next(const work& w) noexcept { return w.next_; }
-    void append(work_list&& other) noexcept {
-        if (other.empty()) return;
-        (head_ ? tail_->next_ : head_) = other.head_;
-        tail_ = other.tail_;
-        other.head_ = nullptr;
-    }
-
-private:
-    work* head_ = nullptr;
-    work* tail_ = nullptr; // meaningful only while head_ is set
-};
-
-/// What this thread is running: set by loops and by tasks as they are entered.
-struct thread_context {
-    executor* on = nullptr;
-    control* task = nullptr;
-    std::uint64_t operations = 0; // that tasks have done on this thread: tells loops how fine their work is
-    std::uint32_t clock = 0;      // the loop's, in ms, as of its last turn
-    std::uint32_t callbacks = 0;  // that run: no schedule points, as those who drop one wait for its end
-    const attention* calls = &no_attention;
-};
-
-/// A time for dumps: it wraps after 49 days.
-[[nodiscard]] inline std::uint32_t coarse_ms(time_point t) noexcept {
-    return static_cast<std::uint32_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count());
-}
-
-/// Never inlined: compilers cache the address of a thread-local across suspensions.
-[[nodiscard]] thread_context& this_thread() noexcept;
-
-/// How many loops there are that want to hear of schedule points.
-inline std::atomic<unsigned> scheduled_loops{0};
-void reach_schedule_point() noexcept;
-/// Before all that other tasks can see: operations, `try_` forms, closes, cancels, starts, looks at shared
-/// state.
-[[gnu::always_inline]] inline void schedule_point() noexcept {
-    if (scheduled_loops.load(std::memory_order_relaxed) != 0) [[unlikely]]
-        reach_schedule_point();
-}
-
-/// Small numbers, one a thread: for those who keep apart what threads do.
-[[nodiscard]] unsigned thread_number() noexcept;
-
-} // namespace detail
-
 /// Where tasks run: the small interface that all waking goes through. Channels, select, tokens and tasks
 /// know nothing else of loops, so a loop of one's own is a class that derives from this one.
 ///
@@ -145,7 +60,7 @@ public:
     virtual void post(work& w) noexcept = 0;
     /// Makes a waiter that was claimed on this loop's thread ready. Its own loop runs it, or this one if it
     /// may move: it is likely to touch what was just touched here.
-    virtual void wake(detail::parker& p) noexcept;
+    virtual void wake(detail::waiter& p) noexcept;
     /// The same for a task that was just made on this loop's thread, and lives here.
     virtual void start(work& w) noexcept { post(w); }
     /// The same for a task that runs here and lets the others go first.
@@ -173,8 +88,6 @@ public:
 
     /// Fires the timers that are due by `now()`, and gives the next deadline (`time_point::max()`: none).
     time_point run_timers() noexcept;
-    /// The same, but `most` of them at most. For the library.
-    time_point run_timers(std::size_t most) noexcept;
     [[nodiscard]] time_point next_deadline() const noexcept { return timers_.earliest(); }
 
     void add_timer(detail::timer_node& t, time_point deadline) noexcept;
@@ -199,19 +112,21 @@ public:
     /// What interrupts the tasks that run here.
     [[nodiscard]] const detail::attention& calls() const noexcept { return *calls_; }
     /// The root of all tasks and tokens that live here, and on the loops that share it.
-    [[nodiscard]] detail::cancel_node& root() noexcept { return *root_; }
+    [[nodiscard]] detail::tree_node& root() noexcept { return *root_; }
     /// What `go` hangs its tasks on: the root, or where loops share one, a node of this loop's own below it,
     /// so that they do not meet at one lock.
-    [[nodiscard]] detail::cancel_node& local_root() noexcept { return *local_root_; }
+    [[nodiscard]] detail::tree_node& local_root() noexcept { return *local_root_; }
     /// The roots of all executors of the process, each once, with a reference that the caller drops.
     /// *Threads*: any.
-    [[nodiscard]] static std::vector<detail::cancel_node*> roots();
+    [[nodiscard]] static std::vector<detail::tree_node*> roots();
     /// For loops that work together: takes the root of `other`. Before anything lives here.
     void share_root(executor& other);
     /// Whether both are loops of one runtime, or the same.
     [[nodiscard]] bool works_with(const executor& other) const noexcept { return root_ == other.root_; }
 
 protected:
+    /// Fires `most` of the timers that are due at most.
+    time_point run_timers(std::size_t most) noexcept;
     void seed(std::uint64_t s) noexcept;
     void set_direct(detail::work_list& ready, detail::work_list& fresh) noexcept {
         direct_ = &ready;
@@ -238,32 +153,9 @@ private:
     std::uint64_t rng_;
     executor* next_ = nullptr; // in the registry, as prev_
     executor* prev_ = nullptr;
-    detail::cancel_node* root_;       // changed under the registry's lock
-    detail::cancel_node* local_root_; // with a reference of its own where it is another
+    detail::tree_node* root_;       // changed under the registry's lock
+    detail::tree_node* local_root_; // with a reference of its own where it is another
     detail::source_node* next_root_;
 };
 
-namespace detail {
-
-/// Marks the thread as running `on` for a scope.
-class [[nodiscard]] enter_executor {
-public:
-    explicit enter_executor(executor& on) noexcept : on_(on), saved_(this_thread()) {
-        watch_for_exit();
-        this_thread() = {&on, nullptr, 0, coarse_ms(on.now()), 0, &on.calls()};
-        on.context_ = &this_thread();
-    }
-    ~enter_executor() {
-        this_thread() = saved_;
-        on_.context_ = saved_.on == &on_ ? &this_thread() : nullptr;
-    }
-    enter_executor(const enter_executor&) = delete;
-    enter_executor& operator=(const enter_executor&) = delete;
-
-private:
-    executor& on_;
-    thread_context saved_;
-};
-
-} // namespace detail
 } // namespace levada

@@ -4,7 +4,7 @@
 
 namespace levada {
 
-/// Where coroutine frames, control blocks, and what a connection holds for as long as it lasts come from:
+/// Where coroutine frames, task blocks, and what a connection holds for as long as it lasts come from:
 /// free lists by size, one set a thread, so that a frame costs a few nanoseconds. A frame that is freed by
 /// another thread goes back to its owner's remote list. Pools outlive their threads. Under sanitizers every
 /// frame is an allocation of its own.
@@ -21,16 +21,5 @@ public:
     /// The bytes that those pieces take, rounded to the pool's sizes.
     [[nodiscard]] static std::size_t live_bytes() noexcept;
 };
-
-namespace detail {
-
-/// What comes from it. (In malloc's heap, a small thing that stays among large ones that come and go would
-/// keep their places apart.)
-struct pooled {
-    static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
-    static void operator delete(void* p, std::size_t size) noexcept { frame_pool::deallocate(p, size); }
-};
-
-} // namespace detail
 
 } // namespace levada

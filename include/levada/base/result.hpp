@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <levada/base/errc.hpp>
+#include <levada/detail/util/flat_result.hpp>
 
 namespace levada {
 
@@ -31,24 +32,6 @@ inline failure fail(std::error_code ec) noexcept { return failure(ec); }
 namespace detail {
 
 [[noreturn]] void bad_result_access(std::error_code ec) noexcept;
-
-template <class T>
-inline constexpr bool is_result = false;
-template <class T>
-inline constexpr bool is_result<result<T>> = true;
-
-template <class T>
-struct flat {
-    using type = result<T>;
-};
-template <class T>
-struct flat<result<T>> {
-    using type = result<T>;
-};
-
-/// `result<T>`, and `result<U>` where `T` already is one: boundaries and joins do not nest.
-template <class T>
-using flat_result = typename flat<T>::type;
 
 } // namespace detail
 

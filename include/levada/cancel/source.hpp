@@ -6,6 +6,9 @@
 
 #include <levada/base/errc.hpp>
 #include <levada/cancel/token.hpp>
+#include <levada/detail/cancel/token_access.hpp>
+#include <levada/detail/engine/schedule_point.hpp>
+#include <levada/detail/util/clock_arithmetic.hpp>
 
 namespace levada {
 
@@ -44,7 +47,7 @@ public:
     }
 
     [[nodiscard]] cancel_token token() const noexcept {
-        return node_ ? cancel_token(*node_) : cancel_token();
+        return node_ ? detail::token_access::refer_to(*node_) : cancel_token();
     }
 
 private:

@@ -3,45 +3,16 @@
 #include <system_error>
 #include <utility>
 
-#include <levada/base/awaitable.hpp>
 #include <levada/base/clock.hpp>
-#include <levada/cancel/node.hpp>
+#include <levada/detail/cancel/done_op.hpp>
+#include <levada/detail/engine/schedule_point.hpp>
+#include <levada/detail/engine/tree.hpp>
 
 namespace levada {
 
-class cancel_token;
-
 namespace detail {
-
-/// `co_await token.done()`, and the same as an arm.
-class [[nodiscard]] done_op final : public awaitable_arm<done_op> {
-public:
-    using outcome = std::error_code;
-    explicit done_op(const cancel_token& t) noexcept;
-    done_op(done_op&& other) noexcept
-        : node_(std::exchange(other.node_, nullptr)), waiter_(node_kind::on_cancel, *this) {
-        waiter_.shard = other.waiter_.shard;
-    }
-    ~done_op();
-
-    [[nodiscard]] bool may_commit() const noexcept { return node_ && node_->cancelled(); }
-    bool try_commit(work_list&) noexcept override;
-    bool link() noexcept override;
-    void unlink() noexcept override;
-    bool answer_cancel(const cancel_node& current) noexcept override;
-    bool answered_cancel(std::uint32_t, const cancel_node& current) noexcept override {
-        return answer_cancel(current);
-    }
-    void describe(std::string& out) const override;
-    [[nodiscard]] std::error_code take() noexcept { return node_->reason(); }
-
-private:
-    cancel_node* node_;
-    bool linked_ = false;
-    tree_waiter waiter_;
-};
-
-} // namespace detail
+struct token_access;
+}
 
 /// A handle to something that can be cancelled: a `cancel_source`'s, or a task's own (`this_task::token()`).
 /// Cheap to copy; thread-safe. A default-made token is never cancelled.
@@ -75,28 +46,19 @@ public:
     ///
     /// *Suspends* until then; for ever on a default-made token. *Cancel*: waiting for the task's own token,
     /// or one above it, commits instead of unwinding, once; the next operation unwinds. An arm of select.
-    [[nodiscard]] detail::done_op done() const noexcept { return detail::done_op(*this); }
+    [[nodiscard]] detail::done_op done() const noexcept { return detail::done_op(node_); }
 
     friend bool operator==(const cancel_token&, const cancel_token&) noexcept = default;
 
-    /// For the library: refers to `n`.
-    explicit cancel_token(detail::cancel_node& n) noexcept : node_(&n) { n.ref(); }
-    [[nodiscard]] detail::cancel_node* node() const noexcept { return node_; }
-
 private:
-    detail::cancel_node* node_ = nullptr;
+    friend struct detail::token_access;
+    explicit cancel_token(detail::tree_node& n) noexcept : node_(&n) { n.ref(); }
+
+    detail::tree_node* node_ = nullptr;
 };
 
 /// A token that is not cancelled when this one is: for what has to go on after it. (Go's
 /// context.WithoutCancel; a token carries no values, so it is one that is never cancelled.)
 [[nodiscard]] inline cancel_token without_cancel(const cancel_token&) noexcept { return {}; }
-
-inline detail::done_op::done_op(const cancel_token& t) noexcept
-    : node_(t.node()), waiter_(node_kind::on_cancel, *this) {
-    if (node_) node_->hold(waiter_);
-}
-inline detail::done_op::~done_op() {
-    if (node_) node_->let_go(waiter_);
-}
 
 } // namespace levada

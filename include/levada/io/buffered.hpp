@@ -13,8 +13,8 @@
 
 #include <levada/base/errc.hpp>
 #include <levada/base/result.hpp>
-#include <levada/core/task.hpp>
-#include <levada/io/receive.hpp>
+#include <levada/io/io_buffer.hpp>
+#include <levada/task/task.hpp>
 
 namespace levada {
 

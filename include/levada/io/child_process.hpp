@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include <levada/core/task.hpp>
 #include <levada/io/stream.hpp>
+#include <levada/task/task.hpp>
 
 namespace levada {
 
@@ -65,11 +65,11 @@ public:
     [[nodiscard]] ::pid_t pid() const noexcept { return pid_; }
 
 private:
-    child_process(::pid_t pid, detail::descriptor handle) noexcept;
+    child_process(::pid_t pid, descriptor handle) noexcept;
     void end() noexcept;
     [[nodiscard]] result<bool> reap(int flags) noexcept; // whether it has ended
     ::pid_t pid_ = 0;
-    detail::descriptor handle_; // a pidfd
+    descriptor handle_; // a pidfd
     std::optional<exit_status> status_;
     std::optional<byte_stream> input_, output_, error_;
 };

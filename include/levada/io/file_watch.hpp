@@ -6,8 +6,8 @@
 #include <utility>
 
 #include <levada/cancel/source.hpp>
+#include <levada/channel/channel.hpp>
 #include <levada/io/descriptor.hpp>
-#include <levada/sync/channel.hpp>
 
 namespace levada {
 
@@ -27,7 +27,7 @@ enum class file_change : std::uint32_t {
 [[nodiscard]] constexpr file_change operator|(file_change a, file_change b) noexcept {
     return static_cast<file_change>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
 }
-[[nodiscard]] constexpr bool has(file_change all, file_change one) noexcept {
+[[nodiscard]] constexpr bool includes_change(file_change all, file_change one) noexcept {
     return (static_cast<std::uint32_t>(all) & static_cast<std::uint32_t>(one)) != 0;
 }
 

@@ -5,8 +5,8 @@
 #include <system_error>
 #include <vector>
 
-#include <levada/core/task.hpp>
 #include <levada/io/address.hpp>
+#include <levada/task/task.hpp>
 
 namespace levada {
 

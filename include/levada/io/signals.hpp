@@ -2,7 +2,7 @@
 
 #include <initializer_list>
 
-#include <levada/sync/channel.hpp>
+#include <levada/channel/channel.hpp>
 
 namespace levada {
 

@@ -4,147 +4,19 @@
 #include <concepts>
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
+#include <levada/detail/io/close_op.hpp>
+#include <levada/detail/io/receiver.hpp>
+#include <levada/detail/io/stream_ops.hpp>
+#include <levada/detail/io/stream_state.hpp>
+#include <levada/detail/util/pooled.hpp>
 #include <levada/io/descriptor.hpp>
-#include <levada/io/receive.hpp>
+#include <levada/io/io_buffer.hpp>
 
 namespace levada {
-namespace detail {
-
-/// What a stream keeps between its operations. It does not move, so that operations may refer to it.
-struct stream_state : pooled {
-    stream_state(descriptor d, bool is_socket) noexcept : fd(std::move(d)), socket(is_socket) {}
-    ~stream_state() {
-        if (end_receiving()) (void)fd.release();
-    }
-    stream_state(const stream_state&) = delete;
-    stream_state& operator=(const stream_state&) = delete;
-    descriptor fd;
-    bool socket;                 // else a pipe, a terminal, a file: read and written where it stands
-    std::vector<std::byte> kept; // what a read that came too late had received
-    std::size_t kept_read = 0;
-    int kept_error = 0;            // negated errno that a losing read was told; after what is kept
-    bool broken = false;           // a write was cut short: the peer has part of it
-    receiver* receiving = nullptr; // once it was asked for
-
-    /// Takes from what is kept as much as fits; nothing if nothing is kept.
-    [[nodiscard]] std::optional<std::size_t> take_kept(std::span<std::byte> to);
-    /// Whether the kernel receives by itself.
-    [[nodiscard]] bool is_receiving() const noexcept { return receiving && receiving->is_armed(); }
-    /// Takes what is kept (as much as fits into `to`), or the failure that a losing read was told, or `EBUSY`
-    /// while the kernel receives by itself. False if there is nothing.
-    [[nodiscard]] bool take_early(std::span<std::byte> to, std::optional<std::size_t>& count, int& failure);
-    [[nodiscard]] receiver& receive();
-    /// True if the descriptor is the receiver's now.
-    [[nodiscard]] bool end_receiving() noexcept {
-        return receiving && std::exchange(receiving, nullptr)->abandon(fd.get());
-    }
-};
-
-class [[nodiscard]] stream_read_op final : public kernel_awaitable<stream_read_op> {
-public:
-    static constexpr bool may_lose = true;
-    using outcome = result<std::size_t>;
-    stream_read_op(stream_state& s, std::span<std::byte> to) noexcept : stream_(&s), to_(to) {}
-    stream_read_op(stream_read_op&& other) noexcept : stream_(other.stream_), to_(other.to_) {}
-    bool try_commit(work_list&) noexcept override;
-    void describe(std::string& out) const override { out += "read from a stream"; }
-    outcome take() noexcept;
-
-private:
-    void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override;
-    void lost(int answer) noexcept override;
-    stream_state* stream_;
-    std::span<std::byte> to_;
-    std::optional<std::size_t> at_once_;
-    int failed_ = 0;
-};
-
-class [[nodiscard]] stream_write_op final : public kernel_awaitable<stream_write_op> {
-public:
-    using outcome = result<std::size_t>;
-    stream_write_op(stream_state& s, std::span<const std::byte> from, bool all) noexcept
-        : stream_(&s), from_(from), all_(all) {}
-    stream_write_op(stream_write_op&& other) noexcept
-        : stream_(other.stream_), from_(other.from_), all_(other.all_) {}
-    bool try_commit(work_list&) noexcept override;
-    void describe(std::string& out) const override { out += "write to a stream"; }
-    outcome take() noexcept;
-
-protected:
-    void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override;
-    void withdrawn() noexcept override;
-    void lost(int) noexcept override { withdrawn(); }
-
-public:
-    /// Of a write that a limit cut short, only a whole one counts as done.
-    [[nodiscard]] bool came_late() noexcept {
-        if (!kernel_op::came_late()) return false;
-        withdrawn();
-        return !stream_->broken;
-    }
-
-private:
-    stream_state* stream_;
-    std::span<const std::byte> from_;
-    std::size_t written_ = 0;
-    bool all_;
-    bool at_once_ = false;
-};
-
-struct pieces;
-
-/// A `write_all` of several pieces.
-class [[nodiscard]] stream_gather_op final : public kernel_awaitable<stream_gather_op> {
-public:
-    using outcome = result<std::size_t>;
-    stream_gather_op(stream_state& s, std::span<const std::span<const std::byte>> from);
-    stream_gather_op(stream_gather_op&& other) noexcept;
-    ~stream_gather_op();
-    bool try_commit(work_list&) noexcept override;
-    void describe(std::string& out) const override { out += "write to a stream"; }
-    outcome take() noexcept;
-    /// As of `write_all`.
-    [[nodiscard]] bool came_late() noexcept {
-        if (!kernel_op::came_late()) return false;
-        withdrawn();
-        return !stream_->broken;
-    }
-
-private:
-    void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override;
-    void withdrawn() noexcept override;
-    void lost(int) noexcept override { withdrawn(); }
-    stream_state* stream_;
-    std::unique_ptr<pieces> pieces_;
-    bool at_once_ = false;
-};
-
-class [[nodiscard]] shutdown_op final : public kernel_awaitable<shutdown_op> {
-public:
-    using outcome = result<void>;
-    explicit shutdown_op(stream_state& s) noexcept : stream_(&s) {}
-    shutdown_op(shutdown_op&& other) noexcept : stream_(other.stream_) {}
-    void describe(std::string& out) const override { out += "shutdown of a stream"; }
-    outcome take() noexcept {
-        if (answer() < 0) return system_failure(answer());
-        return {};
-    }
-
-private:
-    void prepare(io_uring_sqe& sqe) noexcept override;
-    stream_state* stream_;
-};
-
-} // namespace detail
 
 /// A stream of bytes: what connections, the ends of pipes, standard input and output share. Move-only; closed
 /// with its owner. One task may read and another write at the same time; it must outlive their operations, as
@@ -214,8 +86,10 @@ public:
 
     [[nodiscard]] int native_handle() const noexcept { return state_->fd.get(); }
 
-    /// For the library: an open descriptor.
-    byte_stream(detail::descriptor fd, bool is_socket)
+    /// Over a descriptor that is open, and is closed with this: one that the program was given. `is_socket`
+    /// says whether it is a connected socket; else it is read and written where it stands. It has to be
+    /// without `O_NONBLOCK`.
+    byte_stream(descriptor fd, bool is_socket)
         : state_(std::make_unique<detail::stream_state>(std::move(fd), is_socket)) {}
 
 protected:

@@ -6,11 +6,14 @@
 #include <string_view>
 #include <utility>
 
-#include <levada/core/task.hpp>
+#include <levada/base/result.hpp>
+#include <levada/detail/io/accept_op.hpp>
+#include <levada/detail/io/close_op.hpp>
+#include <levada/detail/io/listener_state.hpp>
 #include <levada/io/address.hpp>
 #include <levada/io/descriptor.hpp>
-#include <levada/io/listener.hpp>
 #include <levada/io/stream.hpp>
+#include <levada/task/task.hpp>
 
 namespace levada {
 
@@ -46,8 +49,9 @@ public:
     /// `result<void>`; the system's code.
     [[nodiscard]] detail::close_op reset() noexcept;
 
-    /// For the library: a connected socket.
-    explicit tcp_stream(detail::descriptor fd) : byte_stream(std::move(fd), true) {}
+    /// Over a connected socket that the program was given. It is closed with this, and has to be without
+    /// `O_NONBLOCK`.
+    explicit tcp_stream(descriptor fd) : byte_stream(std::move(fd), true) {}
 };
 
 struct tcp_listen_options {
@@ -81,7 +85,7 @@ public:
     [[nodiscard]] int native_handle() const noexcept { return state_->fd.get(); }
 
 private:
-    tcp_listener(detail::descriptor fd, const socket_address& address, bool ahead);
+    tcp_listener(descriptor fd, const socket_address& address, bool ahead);
     std::unique_ptr<detail::listener_state> state_;
     socket_address address_;
 };

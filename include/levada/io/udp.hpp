@@ -2,7 +2,8 @@
 
 #include <string_view>
 
-#include <levada/io/datagram.hpp>
+#include <levada/base/result.hpp>
+#include <levada/io/datagram_socket.hpp>
 
 namespace levada {
 

@@ -2,40 +2,24 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <levada/core/task.hpp>
-#include <levada/io/datagram.hpp>
-#include <levada/io/listener.hpp>
+#include <levada/base/result.hpp>
+#include <levada/detail/io/accept_op.hpp>
+#include <levada/detail/io/descriptor_passing.hpp>
+#include <levada/detail/io/listener_state.hpp>
+#include <levada/detail/io/socket_file.hpp>
+#include <levada/io/address.hpp>
+#include <levada/io/datagram_socket.hpp>
+#include <levada/io/descriptor.hpp>
 #include <levada/io/stream.hpp>
+#include <levada/task/task.hpp>
 
 namespace levada {
-namespace detail {
-
-/// The file of a bound Unix socket, which goes with its owner.
-class socket_file {
-public:
-    socket_file() noexcept = default;
-    explicit socket_file(std::string_view path) : path_(path) {}
-    socket_file(socket_file&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-    socket_file& operator=(socket_file&& other) noexcept {
-        std::swap(path_, other.path_);
-        return *this;
-    }
-    ~socket_file();
-
-private:
-    std::string path_;
-};
-
-struct descriptor_message;
-
-} // namespace detail
 
 /// What came with some bytes over a Unix socket.
 struct bytes_and_descriptors {
@@ -44,48 +28,6 @@ struct bytes_and_descriptors {
     bool truncated =
         false; ///< more descriptors came than `most_descriptors`, or than may be open: they are lost
 };
-
-namespace detail {
-
-class [[nodiscard]] send_descriptors_op final : public kernel_awaitable<send_descriptors_op> {
-public:
-    using outcome = result<std::size_t>;
-    send_descriptors_op(stream_state& s, std::span<const std::byte> bytes, std::span<const int> descriptors);
-    send_descriptors_op(send_descriptors_op&& other) noexcept;
-    ~send_descriptors_op();
-    bool try_commit(work_list&) noexcept override { return refused_ || stream_->broken; }
-    void describe(std::string& out) const override { out += "send of descriptors"; }
-    outcome take() noexcept;
-
-private:
-    void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override { return interrupted(answer); }
-    stream_state* stream_;
-    bool refused_;
-    std::unique_ptr<descriptor_message> message_;
-};
-
-class [[nodiscard]] recv_descriptors_op final : public kernel_awaitable<recv_descriptors_op> {
-public:
-    using outcome = result<bytes_and_descriptors>;
-    recv_descriptors_op(stream_state& s, std::span<std::byte> to);
-    recv_descriptors_op(recv_descriptors_op&& other) noexcept;
-    ~recv_descriptors_op();
-    bool try_commit(work_list&) noexcept override;
-    void describe(std::string& out) const override { out += "descriptors"; }
-    outcome take();
-
-private:
-    void prepare(io_uring_sqe& sqe) noexcept override;
-    bool again(int answer) noexcept override { return interrupted(answer); }
-    stream_state* stream_;
-    std::span<std::byte> to_;
-    std::unique_ptr<descriptor_message> message_;
-    std::optional<std::size_t> kept_; // what a read that came too late had received
-    int failed_ = 0;
-};
-
-} // namespace detail
 
 /// A connection over a Unix socket.
 class unix_stream : public byte_stream {
@@ -119,8 +61,9 @@ public:
         return read_descriptors(std::as_writable_bytes(to));
     }
 
-    /// For the library: a connected socket.
-    explicit unix_stream(detail::descriptor fd) : byte_stream(std::move(fd), true) {}
+    /// Over a connected socket that the program was given. It is closed with this, and has to be without
+    /// `O_NONBLOCK`.
+    explicit unix_stream(descriptor fd) : byte_stream(std::move(fd), true) {}
 };
 
 /// A Unix socket that accepts connections. Move-only. Its file is made by `bind`, and removed with its owner.
@@ -137,7 +80,7 @@ public:
     [[nodiscard]] int native_handle() const noexcept { return state_->fd.get(); }
 
 private:
-    unix_listener(detail::descriptor fd, const socket_address& address, detail::socket_file file);
+    unix_listener(descriptor fd, const socket_address& address, detail::socket_file file);
     detail::socket_file file_;
     std::unique_ptr<detail::listener_state> state_;
     socket_address address_;
@@ -153,7 +96,7 @@ public:
     [[nodiscard]] static result<std::pair<unix_datagram, unix_datagram>> pair();
 
 private:
-    unix_datagram(detail::descriptor fd, detail::socket_file file)
+    unix_datagram(descriptor fd, detail::socket_file file)
         : datagram_socket(std::move(fd)), file_(std::move(file)) {}
     detail::socket_file file_;
 };

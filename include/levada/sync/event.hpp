@@ -2,8 +2,8 @@
 
 #include <source_location>
 
-#include <levada/sync/blocking.hpp>
-#include <levada/sync/gate.hpp>
+#include <levada/detail/engine/blocking.hpp>
+#include <levada/detail/sync/gate.hpp>
 
 namespace levada {
 

@@ -1,41 +1,13 @@
 #pragma once
 
-#include <coroutine>
 #include <cstddef>
 #include <source_location>
 
-#include <levada/core/control.hpp>
-#include <levada/sync/blocking.hpp>
-#include <levada/sync/gate.hpp>
+#include <levada/detail/engine/blocking.hpp>
+#include <levada/detail/sync/arrive_op.hpp>
+#include <levada/detail/sync/gate.hpp>
 
 namespace levada {
-
-class latch;
-
-namespace detail {
-
-/// `co_await l.arrive_and_wait(k)`. No arm: what has arrived cannot be taken back by one that loses.
-class [[nodiscard]] arrive_op final : public awaitable_tag {
-public:
-    using outcome = void;
-    arrive_op(latch& l, std::size_t k) noexcept;
-    arrive_op(arrive_op&&) = delete;
-
-    [[nodiscard]] bool await_ready() const noexcept { return false; }
-    template <class P>
-    [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) noexcept {
-        return arrive(h.promise().owner(), h.promise().frame());
-    }
-    void await_resume() const noexcept {}
-
-private:
-    [[nodiscard]] bool arrive(control& task, frame_handle leaf) noexcept;
-    latch* latch_;
-    std::size_t count_;
-    gate_op wait_;
-};
-
-} // namespace detail
 
 /// A count that goes down to 0 once, and is waited for to be there: std::latch for tasks.
 ///
@@ -65,7 +37,7 @@ public:
     /// *Cancel*: a task that is cancelled before does not arrive; one that is cancelled while it waits has
     /// arrived. So it is no arm of select: call `count_down`, and select on `wait`.
     [[nodiscard]] detail::arrive_op arrive_and_wait(std::size_t k = 1) noexcept {
-        return detail::arrive_op(*this, k);
+        return detail::arrive_op(*this, gate_, k);
     }
     /// Waits on a plain thread, which sleeps meanwhile. Terminates on a loop's own thread.
     void wait_blocking() noexcept;
@@ -78,8 +50,5 @@ private:
     std::size_t count_; // guarded by the gate's lock
     std::source_location where_;
 };
-
-inline detail::arrive_op::arrive_op(latch& l, std::size_t k) noexcept
-    : latch_(&l), count_(k), wait_(l.gate_) {}
 
 } // namespace levada

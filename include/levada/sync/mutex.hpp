@@ -1,11 +1,10 @@
 #pragma once
 
 #include <source_location>
-#include <string>
 #include <utility>
 
-#include <levada/core/wait_queue.hpp>
-#include <levada/sync/blocking.hpp>
+#include <levada/detail/engine/blocking.hpp>
+#include <levada/detail/engine/wait_queue.hpp>
 
 namespace levada {
 
@@ -14,7 +13,6 @@ class once;
 
 namespace detail {
 
-/// `co_await m.lock()`, and the same as an arm.
 class [[nodiscard]] mutex_op;
 
 } // namespace detail
@@ -81,38 +79,16 @@ private:
 
     mutable detail::wait_queue queue_; // while somebody waits, somebody holds
     bool held_ = false;                // guarded by the queue's lock, as is holder_
-    const detail::parker* holder_ =
+    const detail::waiter* holder_ =
         nullptr; // the task that locked it, for dumps: the guard may have moved on
     std::source_location where_;
 };
 
-class [[nodiscard]] detail::mutex_op final : public queue_awaitable<mutex_op> {
-public:
-    using outcome = mutex_guard;
-    explicit mutex_op(mutex& m) noexcept : queue_awaitable(m.queue_), mutex_(&m) {}
-    mutex_op(mutex_op&& other) noexcept : mutex_op(*other.mutex_) {}
-    ~mutex_op() {
-        // Committed, but nobody asked: the task unwound through an outer select, or the outcome was dropped.
-        if (holds_) mutex_->unlock();
-    }
-
-    bool try_commit(work_list&) noexcept override { return holds_ = mutex_->take_now(); }
-    void describe(std::string& out) const override;
-    void wakers(wake_sources& out) const override;
-    mutex_guard take() noexcept {
-        holds_ = false;
-        return mutex_guard(*mutex_);
-    }
-
-private:
-    friend class levada::mutex;
-    mutex* mutex_;
-    bool holds_ = false; // written under the lock, before this is posted
-};
-
-inline detail::mutex_op mutex::lock() noexcept { return detail::mutex_op(*this); }
 inline void mutex_guard::unlock() noexcept {
     if (mutex* const m = std::exchange(mutex_, nullptr)) m->unlock();
 }
 
 } // namespace levada
+
+// What it is made of; needs the class above.
+#include <levada/detail/sync/mutex_op.hpp>

@@ -7,9 +7,9 @@
 #include <type_traits>
 #include <utility>
 
-#include <levada/core/natural.hpp>
-#include <levada/core/spawn.hpp>
+#include <levada/detail/task/gcc12.hpp>
 #include <levada/sync/mutex.hpp>
+#include <levada/task/spawn.hpp>
 
 namespace levada {
 
@@ -34,7 +34,7 @@ public:
     /// A call from within `f` waits for ever.
     template <class F, class... A>
     [[nodiscard]] task<> call(F&& f, A&&... args) {
-        detail::check_natural<F>();
+        detail::refuse_destroyed_twice<F>();
         detail::check_startable<F, A...>();
         return run<std::decay_t<F>, std::decay_t<A>...>(*this, std::forward<F>(f), std::forward<A>(args)...);
     }

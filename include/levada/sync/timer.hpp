@@ -3,7 +3,8 @@
 #include <chrono>
 
 #include <levada/base/clock.hpp>
-#include <levada/core/timer_arm.hpp>
+#include <levada/detail/engine/timer_arm.hpp>
+#include <levada/detail/util/clock_arithmetic.hpp>
 
 namespace levada {
 

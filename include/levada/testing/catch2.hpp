@@ -3,15 +3,14 @@
 // For tests with Catch2 v3: include this instead of <levada/testing.hpp>.
 
 #include <cstdint>
-#include <type_traits>
+#include <string>
 
 #include <catch2/catch_message.hpp>
 #include <catch2/catch_test_macros.hpp>
-#include <catch2/reporters/catch_reporter_event_listener.hpp>
-#include <catch2/reporters/catch_reporter_registrars.hpp>
 
 #include <levada/base/frame_pool.hpp>
-#include <levada/core/task.hpp>
+#include <levada/detail/testing/failure_counter.hpp>
+#include <levada/task/task.hpp>
 #include <levada/testing/explore.hpp>
 #include <levada/testing/leak_guard.hpp>
 
@@ -20,28 +19,6 @@ namespace levada::testing {
 /// A leak that a leak_guard finds is a failed assertion.
 inline const leak_guard::handler on_leak_before =
     leak_guard::on_leak([](const std::string& report) { FAIL_CHECK(report); });
-
-/// Counts the assertions that fail.
-class failure_counter final : public Catch::EventListenerBase {
-public:
-    using Catch::EventListenerBase::EventListenerBase;
-    void assertionEnded(const Catch::AssertionStats& s) override {
-        if (!s.assertionResult.isOk()) ++failures;
-    }
-    static inline std::uint64_t failures = 0;
-};
-
-namespace detail {
-// Some versions of Catch2 want to know where, too.
-template <class R = Catch::ListenerRegistrar<failure_counter>>
-R register_failure_counter() {
-    if constexpr (std::is_constructible_v<R, Catch::StringRef, Catch::SourceLineInfo>)
-        return R("levada::testing::failure_counter", CATCH_INTERNAL_LINEINFO);
-    else return R("levada::testing::failure_counter");
-}
-inline const Catch::ListenerRegistrar<failure_counter> failure_counter_registered =
-    register_failure_counter();
-} // namespace detail
 
 /// Runs a test's coroutine under the seeds 1 to `seeds`, up to the first one under which an assertion fails,
 /// which is told with it. Afterwards no frame may be left.

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <levada/base/park.hpp>
+#include <levada/detail/engine/waiter.hpp>
 
 namespace levada::testing {
 
@@ -34,7 +34,7 @@ public:
     static handler on_leak(handler h) noexcept;
 
 private:
-    using task_id = std::pair<const detail::parker*, std::uint32_t>; // its address, and where it was started
+    using task_id = std::pair<const detail::waiter*, std::uint32_t>; // its address, and where it was started
     std::vector<task_id> before_;                                    // sorted
     std::source_location where_;
     bool looks_ = true;

@@ -9,7 +9,8 @@
 #include <vector>
 
 #include <levada/base/executor.hpp>
-#include <levada/core/main_task.hpp>
+#include <levada/detail/task/handle_access.hpp>
+#include <levada/detail/task/main_task.hpp>
 
 namespace levada {
 
@@ -53,7 +54,7 @@ public:
     auto run(F&& f, A&&... args) {
         auto main =
             detail::start_main(*this, std::source_location(), std::forward<F>(f), std::forward<A>(args)...);
-        drive(main.shared_block());
+        drive(detail::handle_access::block(main));
         return detail::main_value(main);
     }
 
@@ -74,7 +75,7 @@ private:
         detail::fiber* left;
     };
     class counted;
-    void drive(detail::control& main);
+    void drive(detail::task_block& main);
     [[nodiscard]] bool step();
     void run(work& w);
     void go_on(detail::fiber& f);

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include <levada/core/task.hpp>
 #include <levada/io/tcp.hpp>
+#include <levada/task/task.hpp>
 #include <levada/tls/certificate.hpp>
 #include <levada/tls/context.hpp>
 #include <levada/tls/errors.hpp>

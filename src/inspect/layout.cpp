@@ -1,0 +1,75 @@
+// Where debuggers find things: tools/gdb/levada.py reads this table, so that it needs no debug information.
+
+#include <cstddef>
+#include <cstdint>
+
+#include <levada/detail/engine/promise.hpp>
+#include <levada/detail/engine/task_block.hpp>
+#include <levada/detail/engine/thread_context.hpp>
+
+// No class here has a virtual base, so the offsets are constants.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace levada::detail {
+
+struct layout {
+    /// Of a base in an object; an address that is not 0, since that of a null pointer stays.
+    template <class Derived, class Base>
+    static std::uint32_t base() noexcept {
+        constexpr std::uintptr_t somewhere = 4096;
+        auto* d = reinterpret_cast<Derived*>(somewhere);
+        return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(static_cast<Base*>(d)) -
+                                          somewhere);
+    }
+    static constexpr std::uint32_t of(std::size_t offset) noexcept {
+        return static_cast<std::uint32_t>(offset);
+    }
+
+    static constexpr std::size_t size = 26;
+    struct table {
+        std::uint32_t entries[size];
+    };
+    static table make() noexcept {
+        // The order is known to the script, and the number at the front tells them apart.
+        return {{
+            1,
+            of(offsetof(executor, next_)),
+            of(offsetof(executor, root_)),
+            of(offsetof(executor, context_)),
+            of(offsetof(thread_context, clock)),
+            of(offsetof(list_hook, next)),
+            of(offsetof(tree_node, parent)),
+            of(offsetof(tree_node, kind)),
+            of(offsetof(tree_node, children_)),
+            of(offsetof(tree_node, live_)),
+            base<task_block, tree_node>(), // 10
+            base<task_block, list_hook>() - base<task_block, tree_node>(),
+            of(offsetof(task_block, word_)),
+            of(offsetof(task_block, home_)),
+            of(offsetof(task_block, flags_)),
+            of(offsetof(task_block, parked_on_)),
+            of(offsetof(task_block, leaf_)),
+            of(offsetof(task_block, started_at_)),
+            of(offsetof(task_block, awaits_at_)),
+            of(offsetof(operation, since)),
+            promise_in_frame(), // 20
+            of(offsetof(promise_base, awaiting_)),
+            of(offsetof(await_link, at)),
+            of(offsetof(region_node, owner_)),
+            of(offsetof(region_node, region)),
+            of(offsetof(region_frame, link_)), // 25
+        }};
+    }
+    static std::uint32_t promise_in_frame() noexcept {
+        constexpr std::uintptr_t somewhere = 4096;
+        const auto h = frame_handle::from_address(reinterpret_cast<void*>(somewhere));
+        return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(&h.promise()) - somewhere);
+    }
+};
+
+} // namespace levada::detail
+
+extern "C" {
+extern const levada::detail::layout::table levada_layout;
+const levada::detail::layout::table levada_layout = levada::detail::layout::make();
+}
