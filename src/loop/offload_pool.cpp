@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <chrono>
+#include <cstddef>
 #include <new>
 
 #include "forks.hpp"
@@ -17,13 +18,16 @@ constexpr auto idle_for = std::chrono::seconds(2);
 
 } // namespace
 
-// Neither is ever destroyed: their threads may outlive main.
+// Neither is ever destroyed: their threads may outlive main. And none is allocated, since a look for a
+// deadlock asks them when there may be no memory.
 offload_pool& offload_pool::of_calls() noexcept {
-    static auto* const pool = new offload_pool(most_calls);
+    alignas(offload_pool) static std::byte place[sizeof(offload_pool)];
+    static auto* const pool = ::new (static_cast<void*>(place)) offload_pool(most_calls);
     return *pool;
 }
 offload_pool& offload_pool::of_look_ups() noexcept {
-    static auto* const pool = new offload_pool(most_look_ups);
+    alignas(offload_pool) static std::byte place[sizeof(offload_pool)];
+    static auto* const pool = ::new (static_cast<void*>(place)) offload_pool(most_look_ups);
     return *pool;
 }
 
