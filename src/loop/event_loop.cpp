@@ -185,7 +185,7 @@ void event_loop::post(work& w) noexcept {
     if (sleeping_.exchange(false, std::memory_order_seq_cst)) call();
 }
 
-// Who polls the poll_fd sleeps there; in a `run_once` with a timeout the loop sleeps in its ring all the
+// Whoever polls poll_fd_ sleeps there; in a `run_once` with a timeout the loop sleeps in its ring all the
 // same.
 void event_loop::call() noexcept {
     wakeup_fd_->wake();
@@ -575,7 +575,7 @@ bool event_loop::run_once(duration timeout) {
     return ran || did;
 }
 
-// Between two turns the poll_fd stands in for the sleep in the ring, and so do invariant 2 and its flags.
+// Between two turns poll_fd_ stands in for the sleep in the ring, and so do invariant 2 and its flags.
 void event_loop::rest() noexcept {
     poll_fd_->clear(executor::next_deadline());
     sleeping_.store(true, std::memory_order_seq_cst);
