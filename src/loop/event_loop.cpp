@@ -308,7 +308,10 @@ bool event_loop::run_tasks() noexcept {
     // The usual ones have a turn at least every other time, and then as long a one as the urgent ones had.
     usual_left_out_ = over && !usual_left_out_;
     if (!usual_left_out_) {
-        if (over) serve_timers(); // a limit, perhaps of one of them
+        if (over) {
+            serve_timers(); // a limit, perhaps of one of them
+            if (queue.has_urgent()) attention_.set(attention::urgent);
+        }
         if (ran_ != ran_before) {
             const std::uint64_t now = detail::ticks();
             may_run_until_ = std::max(may_run_until_, now + std::min(now - began, most_turn));
