@@ -283,6 +283,7 @@ bool event_loop::run_tasks() noexcept {
     const std::uint64_t ran_before = ran_;
     detail::run_queue& queue = *queue_;
     while (queue.has_urgent()) {
+        offers_ahead_ = true;
         queue.begin_urgent();
         const urgent_wakes during(*this); // what they wake is as urgent as they are
         while (!over && ran_ - ran_before < tasks_a_turn) {
@@ -417,6 +418,7 @@ void event_loop::start(work& w) noexcept {
         publish_offer(std::move(one));
     } else {
         queue_->started().push(w);
+        offers_ahead_ = true; // it may move, whatever was found before
     }
 }
 void event_loop::yield(work& w) noexcept { queue_->push_yielded(w); }
