@@ -9,6 +9,8 @@ constexpr unsigned turn_of_stack = 8;
 // the old. (Not more, since each may start a tree of its own.)
 constexpr unsigned turn_of_old = 256;
 constexpr unsigned most_runs_with_stack = 32 * 256;
+// Who yields lets so many others go first, though the clock ends the turn after each: as many as a turn runs.
+constexpr unsigned most_runs_before_later = 256;
 // Of so many tasks that are interrupted one goes to the end of the queue.
 constexpr unsigned turn_of_others = 4;
 // How far a task is looked for that is to be urgent.
@@ -52,7 +54,14 @@ work* run_queue::next_usual() noexcept {
 
 void run_queue::push_interrupted(work& w) noexcept {
     if (++interruptions_ % turn_of_others != 0) ready_.push_front(w);
-    else later_.push(w);
+    else push_yielded(w);
+}
+
+void run_queue::end_turn() noexcept {
+    if (later_.empty()) return;
+    const bool younger = !(fresh_.empty() && stack_.empty() && old_.empty());
+    if (younger && runs_ - runs_before_later_ < most_runs_before_later) return;
+    ready_.append(std::move(later_));
 }
 
 bool run_queue::make_urgent(work& w) noexcept {

@@ -10,7 +10,8 @@
 // started
 //    (`stack_`), and each 256th an old one of these (`old_`): so a tree of tasks is run depth first, in
 //    little memory, and yet its first branches end.
-// 3. `later_` holds what has yielded in this turn; it is ready in the next.
+// 3. `later_` holds what has yielded; it is ready when all others have run, or when a turn ends and no younger
+//    ones wait, or so many have run as a whole turn has.
 
 #include <cstddef>
 #include <utility>
@@ -48,7 +49,10 @@ public:
     void append_urgent(work_list&& list) noexcept { urgent_.append(std::move(list)); }
     void push_ready(work& w) noexcept { ready_.push(w); }
     /// It lets all others go first.
-    void push_yielded(work& w) noexcept { later_.push(w); }
+    void push_yielded(work& w) noexcept {
+        if (later_.empty()) runs_before_later_ = runs_;
+        later_.push(w);
+    }
     /// It was interrupted, and goes on as the first of the usual ones; but not each time, since its budget is
     /// a new one then, and the others have to come to their turn.
     void push_interrupted(work& w) noexcept;
@@ -66,10 +70,9 @@ public:
         }
     }
     [[nodiscard]] work* next_usual() noexcept;
-    /// What yielded in this turn is ready in the next.
-    void end_turn() noexcept {
-        if (!later_.empty()) ready_.append(std::move(later_));
-    }
+    /// What yielded in this turn is ready in the next, unless the clock has ended the turn before those who were
+    /// just started had theirs.
+    void end_turn() noexcept;
 
     /// Takes out half of the first `most`, of those that may leave `home`; of the urgent ones only if asked
     /// to.
@@ -93,6 +96,7 @@ private:
     work_list* woken_ = &ready_;
     unsigned runs_ = 0;            // of the usual ones, to choose among the lists
     unsigned runs_with_stack_ = 0; // the run since which `stack_` has not been empty
+    unsigned runs_before_later_ = 0; // the run since which `later_` has not been empty
     unsigned interruptions_ = 0;
 };
 

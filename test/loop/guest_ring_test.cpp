@@ -38,6 +38,10 @@ public:
 
     void nop(std::uint64_t user_data) {
         io_uring_sqe* sqe = io_uring_get_sqe(&ring);
+        if (!sqe) { // the loop's own fill the queue
+            REQUIRE(io_uring_submit(&ring) > 0);
+            sqe = io_uring_get_sqe(&ring);
+        }
         REQUIRE(sqe);
         io_uring_prep_nop(sqe);
         io_uring_sqe_set_data64(sqe, user_data);

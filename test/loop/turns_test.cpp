@@ -247,6 +247,49 @@ TEST_CASE("tasks that are interrupted again and again leave the others their tur
     for (int n : steps) CHECK(n >= 10);
 }
 
+TEST_CASE("who yields lets all go first that were just started, though the clock ends the turn after each") {
+    levada::run([]() -> task<> {
+        bool done = false;
+        co_await with_group([&](task_group& g) -> task<> {
+            g.go([&]() -> task<> {
+                while (!done) co_await sleep_for(1ms); // so that each turn is ended by the clock
+            });
+            co_await this_task::yield();
+            int ran = 0;
+            for (int i = 0; i < 20; ++i)
+                g.go([&]() -> task<> {
+                    compute(3ms);
+                    ++ran;
+                    co_return;
+                });
+            co_await this_task::yield();
+            CHECK(ran == 20);
+            done = true;
+        });
+    });
+}
+
+TEST_CASE("who yields has its turn beside tasks that start others for ever") {
+    levada::run([]() -> task<> {
+        bool done = false;
+        int started = 0;
+        co_await with_group([&](task_group& g) -> task<> {
+            std::function<task<>()> start_one = [&]() -> task<> {
+                if (++started % 50 == 0) compute(3ms); // so that the clock ends turns
+                if (!done && started < 1'000'000) g.go(start_one);
+                co_return;
+            };
+            g.go([&]() -> task<> {
+                while (!done) co_await sleep_for(1ms);
+            });
+            g.go(start_one);
+            for (int i = 0; i < 10; ++i) co_await this_task::yield();
+            done = true;
+        });
+        CHECK(started < 10'000);
+    });
+}
+
 TEST_CASE("a turn of a polled loop ends by time") {
     event_loop loop;
     bool done = false;
