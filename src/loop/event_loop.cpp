@@ -212,8 +212,12 @@ bool event_loop::take_inbox() noexcept {
 // After a run, or between two operations of one, of which there were `operations`: whether somebody calls,
 // and has waited long enough.
 inline bool event_loop::turn_is_over(std::uint32_t operations) noexcept {
-    if (!attention_.wanted() && granularity_looks_ == 0) [[likely]]
-        return false;
+    if (granularity_looks_ == 0) [[likely]] {
+        if (!attention_.wanted()) [[likely]]
+            return false;
+        // Urgent ones call all through the turn, and each has its time: there is nothing to look at before.
+        if (!attention_.wanted_beside(attention::urgent) && detail::ticks() < may_run_until_) return false;
+    }
     look(operations);
     return attention_.wanted() && detail::ticks() >= may_run_until_;
 }
@@ -280,6 +284,7 @@ bool event_loop::run_tasks() noexcept {
         budget_kept_ = 0;
     };
     bool over = false;
+    bool called = false; // for those behind an urgent work
     const std::uint64_t ran_before = ran_;
     detail::run_queue& queue = *queue_;
     while (queue.has_urgent()) {
@@ -289,6 +294,10 @@ bool event_loop::run_tasks() noexcept {
         while (!over && ran_ - ran_before < tasks_a_turn) {
             work* const w = queue.next_urgent();
             if (!w) break;
+            if (!called && queue.has_urgent()) { // who do not wait for a whole budget of its steps
+                called = true;
+                attention_.set(attention::urgent);
+            }
             run(*w);
             queue.urgent_has_run();
             over = turn_is_over(0);
@@ -296,6 +305,11 @@ bool event_loop::run_tasks() noexcept {
         if (queue.has_urgent()) {
             attention_.set(attention::urgent);
             break;
+        }
+        if (called) {
+            called = false;
+            attention_.clear(attention::urgent);
+            watch_timers(); // which may have called so too
         }
         // What they have asked the kernel for may be there at once, and need not wait for a step of the
         // others.

@@ -305,10 +305,6 @@ def memory(process):
     return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) * 1024
 
 
-def is_sanitized():
-    return any(name in pathlib.Path(harness.program).read_bytes() for name in (b"__asan_", b"__tsan_"))
-
-
 def http_stalled(root):
     """Clients that read nothing of a large answer, or of many small ones, cost little; what they read later is right."""
     number, each, big = 200, 16 << 10, (root / "big.bin").read_bytes()
@@ -327,7 +323,7 @@ def http_stalled(root):
                 if not clients:
                     before = memory(process)
                 clients.append(client)
-            if not is_sanitized():
+            if not harness.is_sanitized():
                 until(f"{number} who stall to cost less", lambda before=before: memory(process) - before < number * each)
             for client in clients[:: number // 4]:
                 if path == "/big.bin":

@@ -247,6 +247,34 @@ TEST_CASE("tasks that are interrupted again and again leave the others their tur
     for (int n : steps) CHECK(n >= 10);
 }
 
+TEST_CASE("who is woken by the clock does not wait for all steps of another whom it woke before") {
+    for (const bool busy_first : {true, false}) {
+        int steps = 0;
+        int seen = 0;
+        levada::run([&]() -> task<> {
+            bool done = false;
+            const time_point due = now() + 2ms;
+            co_await with_group([&](task_group& g) -> task<> {
+                const auto computes = [&]() -> task<> {
+                    co_await sleep_until(due);
+                    co_await busy(1ms, done, 250, steps);
+                };
+                const auto watches = [&]() -> task<> {
+                    co_await sleep_until(due);
+                    seen = steps;
+                    done = true;
+                };
+                if (busy_first) g.go(computes);
+                g.go(watches);
+                if (!busy_first) g.go(computes);
+                co_await this_task::yield();
+                compute(3ms);
+            });
+        });
+        CHECK(seen <= 2);
+    }
+}
+
 TEST_CASE("who yields lets all go first that were just started, though the clock ends the turn after each") {
     levada::run([]() -> task<> {
         bool done = false;

@@ -36,8 +36,10 @@ public:
 
     /// Whether anybody calls. Asked after each operation that completed at once, so it is two loads.
     // relaxed: who sees it late, sees it after the next operation.
-    [[nodiscard]] bool wanted() const noexcept {
-        return (flags_.load(std::memory_order_relaxed) |
+    [[nodiscard]] bool wanted() const noexcept { return wanted_beside(0); }
+    /// Whether anybody calls but by `flag`.
+    [[nodiscard]] bool wanted_beside(std::uint32_t flag) const noexcept {
+        return ((flags_.load(std::memory_order_relaxed) & ~flag) |
                 (__atomic_load_n(word_, __ATOMIC_RELAXED) ^ quiet_)) != 0;
     }
 
