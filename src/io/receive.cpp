@@ -59,9 +59,14 @@ receiver::next receiver::arrived(int answer, unsigned flags) noexcept {
     }
     if (interrupted(r.answer)) return next::again;
     // Who cannot take it all at once takes what is asked for.
+    if (r.answer > 0 && !one_shot_) on().ends().watch(unsure_);
     const bool over = r.answer <= 0 || (one_shot_ && (!multishot_ || !on().buffers()));
     bring(std::move(r));
     return over ? next::over : next::more;
+}
+
+void receiver::let_go() noexcept {
+    if (unsure_.watched) on().ends().forget(unsure_);
 }
 
 void receiver::bring_kept(std::span<const std::byte> bytes) {

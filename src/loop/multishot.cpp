@@ -48,6 +48,7 @@ void multishot::end_loop() noexcept {
 
 // What the kernel has is never freed.
 bool multishot::forget() noexcept {
+    let_go();
     lock_guard guard(lock_);
     loop_ = nullptr;
     if (to_close_ >= 0) ::close(std::exchange(to_close_, -1)); // nobody hands entries over there any more
@@ -136,6 +137,7 @@ void multishot::completed(int result, unsigned flags, bool of_cancel) noexcept {
 
 void multishot::retired() noexcept {
     ring_->ended(*this);
+    let_go();
     const bool again = next_ == next::again || (next_ == next::more && !is_full());
     const bool ends = loop_ends_;
     executor* on;

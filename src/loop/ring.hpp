@@ -12,6 +12,8 @@
 #include <levada/detail/util/intrusive_list.hpp>
 #include <levada/loop/guest_ring.hpp>
 
+#include "lost_ends.hpp"
+
 namespace levada::detail {
 
 class buffer_pool;
@@ -68,7 +70,7 @@ public:
     [[nodiscard]] std::size_t submitted() const noexcept { return in_flight_; }
     /// Of these, the tasks that wait for a multishot. *Threads*: any.
     [[nodiscard]] std::size_t awaited() const noexcept { return awaited_.count(); }
-    [[nodiscard]] std::size_t background() const noexcept { return background_; }
+    [[nodiscard]] std::size_t background() const noexcept { return background_ - (ends_.armed() ? 1 : 0); }
 
     /// All completions of an entry are in.
     void ended(ring_entry& op) noexcept { --(op.background_ ? background_ : in_flight_); }
@@ -84,6 +86,7 @@ public:
     void forget_multishots() noexcept;
     /// The buffers that receives choose from; null where the kernel does not do that, or not for guests.
     [[nodiscard]] buffer_pool* buffers() noexcept;
+    [[nodiscard]] lost_ends& ends() noexcept { return ends_; }
 
 private:
     void check_entered(int answer) noexcept;
@@ -118,6 +121,7 @@ private:
     std::size_t background_ = 0;
     ref_count awaited_{0};
     intrusive_bag<multishot::armed_hook> multishots_;
+    lost_ends ends_{*this};
     buffer_pool* buffers_ = nullptr;
     bool no_buffers_ = false;
     bool forgets_ = false;               // the kernel may have multishots when this goes

@@ -1,5 +1,6 @@
 """The checks of kv_server: its commands, its protocol, and clients of Redis. kv_limits.py has those of time and memory."""
 
+import contextlib
 import signal
 import socket
 import struct
@@ -166,8 +167,11 @@ def kv_commands(shards):
 
 
 def kv_knows_clients():
-    with server() as (process, address), connect(address) as one, connect(address) as two:
-        expect("names", ask(one, "CLIENT SETNAME one") + ask(two, "HELLO 3 SETNAME two")[:4], "+OK\r\n%7\r\n")
+    with server() as (process, address), contextlib.ExitStack() as stack:
+        one = stack.enter_context(connect(address))
+        expect("a name", ask(one, "CLIENT SETNAME one"), "+OK\r\n")
+        two = stack.enter_context(connect(address))  # the second, since the first has been served
+        expect("another", ask(two, "HELLO 3 SETNAME two")[:4], "%7\r\n")
         lines = ("id=1 name=one db=0 resp=2\n", "id=2 name=two db=0 resp=3\n")
         expect("itself", ask(one, "CLIENT INFO"), f"${len(lines[0])}\r\n{lines[0]}\r\n")
         expect("all", ask(one, "CLIENT LIST"), f"${len(lines[0] + lines[1])}\r\n{lines[0]}{lines[1]}\r\n")

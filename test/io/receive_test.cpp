@@ -21,6 +21,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <netinet/in.h>
 #include <sys/single_threaded.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -256,6 +257,75 @@ TEST_CASE("a stream that is closed with the kernel still receiving ends for its 
             CHECK(!end); // closed, or reset where something was unread
         }
     });
+}
+
+// Where the kernel loses it, as some do, nothing but a look at the descriptor tells.
+TEST_CASE("an end that comes right behind the last bytes of a stream is not missed") {
+    constexpr int rounds = 3'000;
+    channel<int> given(1);
+    std::thread peer([&] {
+        while (auto fd = given.recv_blocking())
+            if (::write(*fd, "hello", 5) != 5 || ::close(*fd) != 0) std::abort();
+    });
+    int ended = 0;
+    levada::run([&]() -> task<> {
+        for (; ended < rounds; ++ended) {
+            std::array<int, 2> fd{};
+            REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, fd.data()) == 0);
+            byte_stream mine(descriptor(fd[1]), true);
+            auto reader = spawn([&]() -> task<std::string> { co_return co_await receive_to_end(mine); });
+            co_await until_parked(reader);
+            auto gave = co_await given.send(fd[0]);
+            REQUIRE(gave);
+            auto all = co_await select(reader.join(), after(20s));
+            if (all.index() == 1) {
+                reader.cancel();
+                static_cast<void>(co_await reader.join());
+                break;
+            }
+            CHECK(get<0>(all).value() == "hello");
+        }
+        given.close();
+    });
+    peer.join();
+    CHECK(ended == rounds);
+}
+
+TEST_CASE("a reset that comes right behind the last bytes of a stream is not missed") {
+    constexpr int rounds = 20'000;
+    auto listener = tcp_listener::bind("127.0.0.1:0");
+    REQUIRE(listener);
+    const auto port = listener->local_address().port();
+    std::thread peer([&] {
+        for (int i = 0; i < rounds; ++i) {
+            const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+            sockaddr_in to{};
+            to.sin_family = AF_INET;
+            to.sin_port = htons(port);
+            to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+            const linger reset{1, 0};
+            if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0 || ::write(fd, "hello", 5) != 5 ||
+                ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) != 0 || ::close(fd) != 0)
+                std::abort();
+        }
+    });
+    int ended = 0;
+    levada::run([&]() -> task<> {
+        co_await with_group([&](task_group& g) -> task<> {
+            for (int i = 0; i < rounds; ++i) {
+                auto s = co_await listener->accept();
+                if (!s) continue; // it was reset before
+                g.go([&, s = std::move(*s)]() mutable -> task<> {
+                    static_cast<void>(co_await receive_to_end(s));
+                    ++ended;
+                });
+            }
+            auto all = co_await select(g.wait(), after(20s));
+            if (all.index() == 1) g.cancel();
+        });
+    });
+    peer.join();
+    CHECK(ended == rounds);
 }
 
 TEST_CASE("buffers outlive their stream and their loop, and go back on any thread") {

@@ -27,7 +27,10 @@ struct received {
 class receiver final : public arrivals<received> {
 public:
     receiver(int fd, bool is_socket) noexcept
-        : arrivals(most_queued), fd_(fd), socket_(is_socket), multishot_(is_socket) {}
+        : arrivals(most_queued), fd_(fd), socket_(is_socket), multishot_(is_socket) {
+        unsure_.self = this;
+        unsure_.descriptor = fd;
+    }
     ~receiver() override;
     /// What reads have left over, before anything else.
     void bring_kept(std::span<const std::byte> bytes);
@@ -38,6 +41,7 @@ private:
     static constexpr std::size_t most_queued = 16;
     void prepare(io_uring_sqe& sqe) noexcept override;
     next arrived(int result, unsigned flags) noexcept override;
+    void let_go() noexcept override;
 
     const int fd_;
     const bool socket_;
@@ -45,6 +49,7 @@ private:
     bool one_shot_ = false;
     bool own_next_ = false; // the pool is empty: the next receive has memory of its own
     std::byte* own_ = nullptr;
+    unsure_hook unsure_;
 };
 
 /// Waits for what comes next; see byte_stream::receive.

@@ -75,9 +75,19 @@ protected:
         return abandoned_.load(std::memory_order_relaxed);
     }
     void post_to(executor& e) noexcept;
+    /// The ring has no more of it. On the ring's thread, but in `forget()`.
+    virtual void let_go() noexcept {}
+
+    /// In the list of those whose end the kernel may have lost; see src/loop/lost_ends.hpp.
+    struct unsure_hook : list_hook {
+        multishot* self;
+        int descriptor;
+        bool watched = false;
+    };
 
 private:
     friend class ring;
+    friend class lost_ends;
     void completed(int result, unsigned flags, bool of_cancel) noexcept final;
     void run() noexcept final;       // abandoned elsewhere, or waited for when its loop ended
     void arm() noexcept;             // with the lock held
