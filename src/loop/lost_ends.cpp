@@ -56,8 +56,8 @@ void lost_ends::look() noexcept {
     do ended = ::poll(asked.data(), n, 0);
     while (ended < 0 && errno == EINTR);
     if (ended == 0) return;
-    // One that is taken back stays in the ring until its completions are in, so none goes meanwhile. Where poll(2)
-    // could not tell, all are.
+    // One that is taken back stays in the ring until its completions are in, so none goes meanwhile. Where
+    // poll(2) could not tell, all are.
     for (nfds_t i = 0; i < n; ++i)
         if (ended < 0 || asked[i].revents != 0) of[i]->stop();
 }

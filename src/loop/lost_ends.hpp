@@ -6,12 +6,12 @@
 
 namespace levada::detail {
 
-/// Finds the ends of streams that the kernel does not tell. (A multishot receive takes bytes; the peer resets or
-/// ends the connection before the kernel is done with them; then the receive stays, and no completion ever comes:
-/// liburing's issue 1549, seen on Linux 6.18 once in some 10,000 resets that follow bytes.) Once the bytes'
-/// completion is reaped that cannot happen any more, so a look at the descriptor after it is enough: all those that
-/// have brought bytes are asked together, by a poll(2) some time later. A receive whose stream has ended is taken back,
-/// and submitted again: it finds the end at once.
+/// Finds the ends of streams that the kernel does not tell. (A multishot receive takes bytes; the peer resets
+/// or ends the connection before the kernel is done with them; then the receive stays, and no completion ever
+/// comes: liburing's issue 1549, seen on Linux 6.18 once in some 10,000 resets that follow bytes.) Once the
+/// bytes' completion is reaped that cannot happen any more, so a look at the descriptor after it is enough:
+/// all those that have brought bytes are asked together, by a poll(2) some time later. A receive whose stream
+/// has ended is taken back, and submitted again: it finds the end at once.
 class lost_ends final : public ring_entry {
 public:
     explicit lost_ends(ring& r) noexcept : ring_(r) { background_ = true; }

@@ -10,7 +10,8 @@
 // started
 //    (`stack_`), and each 256th an old one of these (`old_`): so a tree of tasks is run depth first, in
 //    little memory, and yet its first branches end.
-// 3. `later_` holds what has yielded; it is ready when all others have run, or when a turn ends and no younger
+// 3. `later_` holds what has yielded; it is ready when all others have run, or when a turn ends and no
+// younger
 //    ones wait, or so many have run as a whole turn has.
 
 #include <cstddef>
@@ -70,8 +71,8 @@ public:
         }
     }
     [[nodiscard]] work* next_usual() noexcept;
-    /// What yielded in this turn is ready in the next, unless the clock has ended the turn before those who were
-    /// just started had theirs.
+    /// What yielded in this turn is ready in the next, unless the clock has ended the turn before those who
+    /// were just started had theirs.
     void end_turn() noexcept;
 
     /// Takes out half of the first `most`, of those that may leave `home`; of the urgent ones only if asked
@@ -94,8 +95,8 @@ private:
     work_list old_;   // that stood there for long: the oldest first
     work_list later_;
     work_list* woken_ = &ready_;
-    unsigned runs_ = 0;            // of the usual ones, to choose among the lists
-    unsigned runs_with_stack_ = 0; // the run since which `stack_` has not been empty
+    unsigned runs_ = 0;              // of the usual ones, to choose among the lists
+    unsigned runs_with_stack_ = 0;   // the run since which `stack_` has not been empty
     unsigned runs_before_later_ = 0; // the run since which `later_` has not been empty
     unsigned interruptions_ = 0;
 };

@@ -304,7 +304,8 @@ TEST_CASE("a reset that comes right behind the last bytes of a stream is not mis
             to.sin_port = htons(port);
             to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
             const linger reset{1, 0};
-            if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0 || ::write(fd, "hello", 5) != 5 ||
+            if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0 ||
+                ::write(fd, "hello", 5) != 5 ||
                 ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) != 0 || ::close(fd) != 0)
                 std::abort();
         }
