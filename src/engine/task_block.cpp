@@ -15,6 +15,8 @@
 #include <levada/detail/inspect/task_view.hpp>
 #include <levada/detail/util/fatal.hpp>
 
+#include "layout_table.hpp"
+
 namespace levada::detail {
 namespace {
 
@@ -33,9 +35,8 @@ struct name_table {
 
 extern "C" {
 // For debuggers. The first keeps the table of layout.cpp in the program.
-extern const std::uint32_t levada_layout[];
 extern const void* const levada_layout_of_tasks;
-[[gnu::used]] const void* const levada_layout_of_tasks = levada_layout;
+[[gnu::used]] const void* const levada_layout_of_tasks = &levada_layout;
 const void* levada_names = nullptr;
 }
 

@@ -36,11 +36,11 @@ void waiter::end_look() noexcept {
 }
 
 std::uint64_t waiter::word_after_look() const noexcept {
-    constexpr int spins = 100; // a look is shorter than that, unless its thread was preempted
+    constexpr int looks = 100; // a look is shorter than that, unless its thread was preempted
     for (int i = 0;; ++i) {
         const auto w = word_.load(std::memory_order_seq_cst);
         if (state_of(w) != park_state::looked_at) return w;
-        if (i < spins) relax();
+        if (i < looks) relax();
         else ::sched_yield();
     }
 }

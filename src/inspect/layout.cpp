@@ -7,6 +7,8 @@
 #include <levada/detail/engine/task_block.hpp>
 #include <levada/detail/engine/thread_context.hpp>
 
+#include "../engine/layout_table.hpp"
+
 // No class here has a virtual base, so the offsets are constants.
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 
@@ -25,11 +27,7 @@ struct layout {
         return static_cast<std::uint32_t>(offset);
     }
 
-    static constexpr std::size_t size = 26;
-    struct table {
-        std::uint32_t entries[size];
-    };
-    static table make() noexcept {
+    static layout_table make() noexcept {
         // The order is known to the script, and the number at the front tells them apart.
         return {{
             1,
@@ -70,6 +68,5 @@ struct layout {
 } // namespace levada::detail
 
 extern "C" {
-extern const levada::detail::layout::table levada_layout;
-const levada::detail::layout::table levada_layout = levada::detail::layout::make();
+const levada::detail::layout_table levada_layout = levada::detail::layout::make();
 }

@@ -16,7 +16,6 @@ namespace levada {
 namespace detail {
 namespace {
 
-constexpr std::size_t most = std::size_t(1) << 30; // bytes a submission
 constexpr std::uint64_t where_it_stands = ~std::uint64_t(0);
 
 int open_flags(file_mode mode) noexcept {
@@ -45,7 +44,7 @@ result<file> file_open_op::take() noexcept {
 }
 
 void file_read_op::prepare(io_uring_sqe& sqe) noexcept {
-    io_uring_prep_read(&sqe, fd_, to_.data(), static_cast<unsigned>(std::min(to_.size(), most)), at_);
+    io_uring_prep_read(&sqe, fd_, to_.data(), length_of_submission(to_.size()), at_);
 }
 
 result<std::size_t> file_read_op::take() noexcept {
@@ -55,7 +54,7 @@ result<std::size_t> file_read_op::take() noexcept {
 
 void file_write_op::prepare(io_uring_sqe& sqe) noexcept {
     const auto rest = from_.subspan(written_);
-    io_uring_prep_write(&sqe, fd_, rest.data(), static_cast<unsigned>(std::min(rest.size(), most)),
+    io_uring_prep_write(&sqe, fd_, rest.data(), length_of_submission(rest.size()),
                         at_ == where_it_stands ? at_ : at_ + written_);
 }
 

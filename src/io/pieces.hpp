@@ -10,6 +10,11 @@
 
 namespace levada::detail {
 
+/// One submission moves 1 GiB at most: the kernel's lengths are 32 bits wide.
+[[nodiscard]] inline unsigned length_of_submission(std::size_t n) noexcept {
+    return static_cast<unsigned>(std::min(n, std::size_t(1) << 30));
+}
+
 /// Pieces of memory that are read or written one after the other, some at a time.
 struct pieces {
     template <class Byte>

@@ -14,11 +14,6 @@ namespace levada {
 namespace detail {
 namespace {
 
-// One submission moves at most this much; the kernel's lengths are 32 bits wide.
-constexpr std::size_t most = std::size_t(1) << 30;
-
-unsigned length(std::size_t n) noexcept { return static_cast<unsigned>(std::min(n, most)); }
-
 constexpr std::uint64_t where_it_stands = ~std::uint64_t(0); // as an offset
 
 } // namespace
@@ -73,9 +68,9 @@ void stream_read_op::prepare(io_uring_sqe& sqe) noexcept {
     const int fd = stream_->fd.get();
     if (stream_->socket) {
         io_uring_prep_recv(&sqe, fd, to_.data(), to_.size(), 0);
-        sqe.len = length(to_.size());
+        sqe.len = length_of_submission(to_.size());
     } else {
-        io_uring_prep_read(&sqe, fd, to_.data(), length(to_.size()), where_it_stands);
+        io_uring_prep_read(&sqe, fd, to_.data(), length_of_submission(to_.size()), where_it_stands);
     }
 }
 
@@ -101,9 +96,9 @@ void stream_write_op::prepare(io_uring_sqe& sqe) noexcept {
     const int fd = stream_->fd.get();
     if (stream_->socket) {
         io_uring_prep_send(&sqe, fd, rest.data(), rest.size(), MSG_NOSIGNAL | (all_ ? MSG_WAITALL : 0));
-        sqe.len = length(rest.size());
+        sqe.len = length_of_submission(rest.size());
     } else {
-        io_uring_prep_write(&sqe, fd, rest.data(), length(rest.size()), where_it_stands);
+        io_uring_prep_write(&sqe, fd, rest.data(), length_of_submission(rest.size()), where_it_stands);
     }
 }
 

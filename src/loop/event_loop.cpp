@@ -284,7 +284,14 @@ bool event_loop::run_tasks() noexcept {
         budget_kept_ = 0;
     };
     bool over = false;
-    bool called = false; // for those behind an urgent work
+    bool called = false;
+    const auto call_for_those_behind = [&](bool some) {
+        if (called == some) return;
+        called = some;
+        if (some) return attention_.set(attention::urgent);
+        attention_.clear(attention::urgent);
+        watch_timers(); // which may have called so too
+    };
     const std::uint64_t ran_before = ran_;
     detail::run_queue& queue = *queue_;
     while (queue.has_urgent()) {
@@ -294,10 +301,7 @@ bool event_loop::run_tasks() noexcept {
         while (!over && ran_ - ran_before < tasks_a_turn) {
             work* const w = queue.next_urgent();
             if (!w) break;
-            if (!called && queue.has_urgent()) { // who do not wait for a whole budget of its steps
-                called = true;
-                attention_.set(attention::urgent);
-            }
+            call_for_those_behind(queue.has_urgent()); // they do not wait for a whole budget of its steps
             run(*w);
             queue.urgent_has_run();
             over = turn_is_over(0);
@@ -306,11 +310,7 @@ bool event_loop::run_tasks() noexcept {
             attention_.set(attention::urgent);
             break;
         }
-        if (called) {
-            called = false;
-            attention_.clear(attention::urgent);
-            watch_timers(); // which may have called so too
-        }
+        call_for_those_behind(false);
         // What they have asked the kernel for may be there at once, and need not wait for a step of the
         // others.
         if (over || ring_->is_guest() || late_ || !anything_ready() || !ring_->wants_poll() ||

@@ -59,7 +59,7 @@ void lost_ends::look() noexcept {
     // One that is taken back stays in the ring until its completions are in, so none goes meanwhile. Where
     // poll(2) could not tell, all are.
     for (nfds_t i = 0; i < n; ++i)
-        if (ended < 0 || asked[i].revents != 0) of[i]->stop();
+        if (ended < 0 || (asked[i].revents & (POLLRDHUP | POLLHUP)) != 0) of[i]->stop();
 }
 
 } // namespace levada::detail

@@ -49,12 +49,13 @@ work* run_queue::next_usual() noexcept {
     if (work* w = ready_.pop()) return w;
     if (work* w = stack_.pop()) return w;
     if (work* w = old_.pop()) return w;
+    runs_before_later_ = run; // nobody waits who is younger than they are
     return later_.pop();
 }
 
 void run_queue::push_interrupted(work& w) noexcept {
     if (++interruptions_ % turn_of_others != 0) ready_.push_front(w);
-    else push_yielded(w);
+    else ready_.push(w);
 }
 
 void run_queue::end_turn() noexcept {

@@ -10,7 +10,7 @@
 namespace levada::detail {
 namespace {
 
-constexpr int spins = 100; // about a microsecond: longer than any section that is held
+constexpr int tries = 100; // about a microsecond: longer than any section that is held
 
 long membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0); }
 
@@ -30,7 +30,7 @@ long futex(std::atomic<std::uint32_t>& word, int op, std::uint32_t value, const 
 std::atomic<std::uint32_t> lock_sleepers::table[size];
 
 void lock::acquire_slow() noexcept {
-    for (int i = 0; i < spins; ++i) {
+    for (int i = 0; i < tries; ++i) {
         if (word_.load(std::memory_order_relaxed) == 0 && word_.exchange(1, std::memory_order_acquire) == 0)
             return;
         relax();

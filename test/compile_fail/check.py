@@ -11,7 +11,7 @@ import sys
 
 def compile_file(command, path):
     done = subprocess.run(
-        [*command, "-c", path, "-o", "/dev/null"],
+        [*command, "-fsyntax-only", path],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
     )
     return done.returncode == 0, done.stdout
