@@ -146,6 +146,12 @@ def build_servers():
     return BUILD, set_up("examples")
 
 
+def build_latency():
+    """The programs of bench/latency. Gives (folder of the build, compiler)."""
+    need_ours()
+    return BUILD, set_up("benchmarks")
+
+
 def build_go():
     programs = sorted(pathlib.Path("/usr/lib").glob("go-1.*/bin/go"),
                       key=lambda p: [int(x) for x in re.findall(r"\d+", p.parts[3])])
