@@ -191,7 +191,7 @@ public:
         return true;
     }
 
-    // Without the lock.
+    // Called without the lock; each takes it.
 
     /// A value for a place that was reserved, which is free afterwards. False when closed.
     bool send_reserved(T& value) noexcept {
