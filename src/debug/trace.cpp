@@ -28,11 +28,9 @@
 
 // Invariants:
 // 1. Each thread writes to a log of its own, under that log's lock, which is free but while a trace begins or
-// is
-//    written. So writing costs no waiting, and who writes the file sees all that was noted.
+//    is written. So writing costs no waiting, and who writes the file sees all that was noted.
 // 2. Logs are kept for ever and used again: a thread that found the sink just before it was taken away may
-// come
-//    late. `on_` says whether its event still counts.
+//    come late. `on_` says whether its event still counts.
 
 namespace levada::debug {
 namespace {

@@ -27,12 +27,11 @@
 //
 // Invariants:
 // 1. Pipes are kept for ever, and used again: a handler that still runs on some thread may write to one that
-// was
-//    given back, which does no harm, but it never writes to a descriptor that has become another file.
+//    was given back, which does no harm, but it never writes to a descriptor that has become another file.
 // 2. The list of pipes only grows, at its head. The handler reads it without a lock; all else is guarded by a
-// mutex.
+//    mutex.
 // 3. The handler is installed while at least one channel wants the signal; then what was there before is put
-// back.
+//    back.
 // 4. The child of a fork has no pipes, and no handler of ours.
 
 namespace levada {

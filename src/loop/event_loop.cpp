@@ -35,8 +35,7 @@
 //    before it sleeps, or the pusher sees that it sleeps, and wakes it. One who wakes it clears `sleeping_`:
 //    the rest of a burst costs no system call. `nudged_` is to `nudge()` as `posted` is to a push.
 // 3. Urgent tasks go first (run_queue.hpp); but at least every other turn runs the usual ones too, for as
-// long as
-//    the urgent ones took.
+//    long as the urgent ones took.
 // 4. A turn, and the run of a task in it, ends as soon as somebody calls (`attention`), 200 us after it began
 //    at the earliest. While tasks run and a timer is armed, the kernel has an alarm for it; so a due timer
 //    calls as well.

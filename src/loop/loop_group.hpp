@@ -9,10 +9,10 @@
 //    sequentially consistent. So work that is shared is seen by a loop before it sleeps, or its sharer sees a
 //    sleeper and wakes one, or a searcher that has not had its last look.
 // 3. Threads are started once, all or none. Until then the first loop runs alone, and the process may have
-// one
-//    thread. The first loop starts the second's thread, which makes the other loops and their threads while
-//    the first goes on; `phase_` says how far it is. Until that is `started` or `failed`, the thread that
-//    starts them owns `loops_` but for its first, and `threads_`; from then on the first loop's thread does.
+//    one thread. The first loop starts the second's thread, which makes the other loops and their threads
+//    while the first goes on; `phase_` says how far it is. Until that is `started` or `failed`, the thread
+//    that starts them owns `loops_` but for its first, and `threads_`; from then on the first loop's thread
+//    does.
 //
 // Lock order: idle_lock_, then the mutexes of the pools (see offload_pool.hpp). The lists' locks and inboxes
 // are taken alone.

@@ -5,15 +5,14 @@
 //
 // Invariants, under the mutex:
 // 1. If a job waits, no thread is idle that was not woken for it: `idle_` counts those that wait and were not
-//    woken.
-//    Nor is the limit unused, unless the system had no more threads: then whoever takes a job tries again.
+//    woken. Nor is the limit unused, unless the system had no more threads: then whoever takes a job tries
+//    again.
 // 2. A job is in the list while `queued_`; whoever takes it out, a thread or its own task, has it.
 // 3. `threads_` counts the threads that were made and have not left. They are made under the mutex, so
 //    whoever holds it finds each of them in the kernel's count of threads too. One that leaves takes itself
 //    out first; while it ends it is a stranger, which at most puts a report off.
 // 4. `idle_ == threads_` and an empty list mean that none of them can wake a task, until somebody else
-// submits
-//    a job: what a job has posted was posted before its thread took the mutex to be idle again.
+//    submits a job: what a job has posted was posted before its thread took the mutex to be idle again.
 //
 // A job that ran posts itself to its task's loop as its thread's last act with it; so the frame that it lies
 // in, which waits for that, is there until then.

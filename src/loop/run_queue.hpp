@@ -4,15 +4,12 @@
 //
 // Invariants:
 // 1. Every ready task has its turn. `urgent_` holds those whom the clock, the kernel or another thread has
-// woken;
-//    the loop runs them first, but the usual ones at least every other turn.
+//    woken; the loop runs them first, but the usual ones at least every other turn.
 // 2. Of the usual ones the first of `ready_` goes first. Each eighth is the youngest of those that were
-// started
-//    (`stack_`), and each 256th an old one of these (`old_`): so a tree of tasks is run depth first, in
-//    little memory, and yet its first branches end.
+//    started (`stack_`), and each 256th an old one of these (`old_`): so a tree of tasks is run depth first,
+//    in little memory, and yet its first branches end.
 // 3. `later_` holds what has yielded; it is ready when all others have run, or when a turn ends and no
-// younger
-//    ones wait, or so many have run as a whole turn has.
+//    younger ones wait, or so many have run as a whole turn has.
 
 #include <cstddef>
 #include <utility>

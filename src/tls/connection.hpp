@@ -7,8 +7,7 @@
 // 1. The SSL object and all that is marked "guarded" is used under `guard_`, which is never held across an
 //    await.
 // 2. `writing_` is held by whoever writes or ends the stream, from its first call of OpenSSL to its last
-// byte.
-//    Readers never wait for it.
+//    byte. Readers never wait for it.
 // 3. While `carried_` is true, the holder of `writing_` alone takes bytes from the wire; otherwise whoever
 //    holds `guard_` may, if it need not wait for that.
 // 4. What the socket has taken is noted before the next operation, so a task that unwinds loses nothing.

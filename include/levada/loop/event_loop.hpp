@@ -226,7 +226,8 @@ private:
     std::thread::id owner_; // once entered
     std::atomic<bool> stop_{false};
 
-    // Guards inbox_, and poll_fd_ while it is set. Who posts or stops holds it until it has let go of the loop.
+    // Guards inbox_, and poll_fd_ while it is set. Who posts or stops holds it until it has let go of the
+    // loop.
     detail::lock inbox_lock_;
     detail::work_list inbox_;
     std::atomic<bool> nudged_{false};   // to look around again
