@@ -14,6 +14,14 @@
 
 namespace levada::detail {
 
+// tools/gdb/levada.py has these numbers. Who changes one changes it there, and the version in `make()`.
+constexpr auto has = [](auto value, unsigned number) { return static_cast<unsigned>(value) == number; };
+static_assert(has(park_state::running, 0) && has(park_state::parked, 2) && has(park_state::looked_at, 3) &&
+              has(park_state::claimed, 4) && has(park_state::cancelled, 5) && has(park_state::ended, 6));
+static_assert(has(node_kind::source, 0) && has(node_kind::task, 1) && has(node_kind::region, 2) &&
+              has(node_kind::shield, 3) && has(node_kind::group, 4) && has(node_kind::callback, 5));
+static_assert(has(task_flag::unwinding, 2) && has(task_flag::idle_wait, 8) && has(task_flag::retiring, 512));
+
 struct layout {
     /// Of a base in an object; an address that is not 0, since that of a null pointer stays.
     template <class Derived, class Base>
@@ -27,6 +35,7 @@ struct layout {
         return static_cast<std::uint32_t>(offset);
     }
 
+    static_assert(tree_node::awaited == std::uint32_t(1) << 31); // it has this one, too
     static layout_table make() noexcept {
         // The order is known to the script, and the number at the front tells them apart.
         return {{

@@ -14,7 +14,7 @@ import gdb
 STATES = ["running", "arming", "parked", "looked at", "claimed", "cancelled", "ended"]
 PARKED = (2, 3)
 ENDED = 6
-SOURCE, TASK, SCOPE, SHIELD, GROUP = range(5)
+SOURCE, TASK, REGION, SHIELD, GROUP = range(5)
 FIRST_LEAF = 5
 UNWINDING, IDLE_WAIT, RETIRING = 2, 8, 512
 AWAITED = 1 << 31
@@ -300,8 +300,8 @@ class Tasks:
 
 
     def site_of(self, node):
-        scope = node and self.memory.u8(node + self.layout.kind) in (SCOPE, SHIELD)
-        return self.memory.u64(node + self.layout.site) if scope else 0
+        region = node and self.memory.u8(node + self.layout.kind) in (REGION, SHIELD)
+        return self.memory.u64(node + self.layout.site) if region else 0
 
 
 class ListTasks(gdb.Command):
@@ -321,7 +321,7 @@ class ListTasks(gdb.Command):
                 if kind == TASK:
                     lines = tasks.describe(node)
                     count += bool(lines)
-                elif kind in (SCOPE, SHIELD, GROUP):
+                elif kind in (REGION, SHIELD, GROUP):
                     lines = tasks.regions(node)
             except gdb.MemoryError as e:
                 lines = [f"task at {node:#x}: {e}"]
