@@ -1,5 +1,5 @@
 /* One select over two channels, a sender on each, a close of one, and a cancel, all at once: the claim of
- * base/park.hpp, as src/engine/doors.cpp and sync/channel_state.hpp use it.
+ * detail/engine/waiter.hpp, as src/engine/doors.cpp and detail/channel/channel_state.hpp use it.
  *
  * Any of them may be missing. Shown: exactly one of them decides how the select ends; a value is received once or is still its sender's; the
  * select's task is made ready exactly once; nobody sleeps for ever; locks taken in order do not deadlock.
