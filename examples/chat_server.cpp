@@ -159,6 +159,11 @@ task<result<message::outcome>> ask(const channel<message>& to_room, message m) {
     co_return out;
 }
 
+// So long as a member is behind, nobody says more.
+task<> wait_for(const std::vector<box>& full) {
+    for (const box& b : full) co_await b->room();
+}
+
 // Passes on what a member types, until it leaves. Gives what it is told then.
 task<std::string> read_lines(buffered<tcp_stream>& in, const std::string& name, house& all) {
     for (;;) {
@@ -173,14 +178,14 @@ task<std::string> read_lines(buffered<tcp_stream>& in, const std::string& name, 
         message m(what, name, printable(*line));
         auto heard = co_await ask(all.to_room, std::move(m));
         if (!heard) co_return std::string();
-        for (const box& b : heard->full)
-            co_await b->room(); // so long as a member is behind, nobody says more
+        co_await wait_for(heard->full);
     }
 }
 
 // Sends what others say until the member leaves, is dropped, or the room closes. True if it was told why it
 // has to go.
-task<bool> chat(buffered<tcp_stream>& in, const std::string& name, house& all, const box& lines) {
+task<bool> chat(buffered<tcp_stream>& in, const std::string& name, house& all, const box& lines,
+                const std::vector<box>& full) {
     bool told = false;
     co_await with_group([&](task_group& g) -> task<> {
         g.go([&]() -> task<> {
@@ -188,6 +193,7 @@ task<bool> chat(buffered<tcp_stream>& in, const std::string& name, house& all, c
             if (end == server::outbox::end::too_slow) ++all.dropped;
             g.cancel();
         });
+        co_await wait_for(full);
         std::string last_words = co_await read_lines(in, name, all);
         told = !last_words.empty();
         if (!told) lines->close();
@@ -218,7 +224,7 @@ task<> serve_member(buffered<tcp_stream>& in, house& all) {
     auto joined = co_await ask(all.to_room, std::move(m));
     if (!joined) co_return;
     if (!joined->joined) co_return co_await refuse(in.stream(), "* that name is taken\n");
-    const bool told = co_await chat(in, *name, all, lines);
+    const bool told = co_await chat(in, *name, all, lines, joined->full);
     lines->close();
     message bye(message::kind::leave, *name);
     static_cast<void>(co_await ask(all.to_room, std::move(bye)));

@@ -4,7 +4,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "../loop/above_standard.hpp"
@@ -66,7 +68,11 @@ void recv_from_op::lost(int answer) noexcept {
         socket_->kept_error = answer;
         return;
     }
-    socket_->kept.push_back({{to_.begin(), to_.begin() + answer}, received(answer)});
+    try {
+        socket_->kept.push_back({{to_.begin(), to_.begin() + answer}, received(answer)});
+    } catch (const std::bad_alloc&) {
+        socket_->kept_error = -ENOMEM; // it is lost, and the next receive says so
+    }
 }
 
 result<datagram> recv_from_op::take() noexcept {

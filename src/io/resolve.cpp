@@ -41,7 +41,7 @@ result<addresses> look_up(const std::string& host, std::uint16_t port) {
 /// A question to the system. It is shared by the task that waits and, until it is answered, by the pool.
 class look_up_job final : public detail::pool_job {
 public:
-    look_up_job(std::string host, std::uint16_t port) noexcept : host_(std::move(host)), port_(port) {}
+    look_up_job(std::string host, std::uint16_t port) : host_(std::move(host)), port_(port) {}
 
     [[nodiscard]] static std::error_code submit(const std::shared_ptr<look_up_job>& job) noexcept {
         job->self_ = job;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <new>
 
 #include "pieces.hpp"
 
@@ -79,7 +80,11 @@ bool stream_read_op::again(int answer) noexcept { return interrupted(answer); }
 void stream_read_op::lost(int answer) noexcept {
     if (answer < 0) stream_->kept_error = answer; // the system tells an error once
     if (answer <= 0) return;                      // an end comes again
-    stream_->kept.insert(stream_->kept.end(), to_.begin(), to_.begin() + answer);
+    try {
+        stream_->kept.insert(stream_->kept.end(), to_.begin(), to_.begin() + answer);
+    } catch (const std::bad_alloc&) {
+        stream_->kept_error = -ENOMEM; // they are lost, and the next read says so
+    }
 }
 
 result<std::size_t> stream_read_op::take() noexcept {

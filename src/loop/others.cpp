@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "above_standard.hpp"
 #include "forks.hpp"
 #include "offload_pool.hpp"
 
@@ -37,7 +38,7 @@ bool is_kernel_worker(const char* id) noexcept {
     constexpr unsigned long io_worker = 0x10; // PF_IO_WORKER
     std::array<char, 64> path;
     (void)std::snprintf(path.data(), path.size(), "/proc/self/task/%.20s/stat", id);
-    const int fd = ::open(path.data(), O_RDONLY | O_CLOEXEC);
+    const int fd = above_standard(::open(path.data(), O_RDONLY | O_CLOEXEC));
     if (fd < 0) return false; // it has ended meanwhile
     std::array<char, 512> text;
     const auto n = ::read(fd, text.data(), text.size() - 1);
@@ -56,8 +57,13 @@ bool is_kernel_worker(const char* id) noexcept {
 /// short.
 std::size_t threads_but_workers() noexcept {
     const std::size_t before = threads_of_process();
-    DIR* const folder = ::opendir("/proc/self/task");
-    if (!folder) return 0;
+    const int fd = above_standard(::open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd < 0) return 0;
+    DIR* const folder = ::fdopendir(fd);
+    if (!folder) {
+        ::close(fd);
+        return 0;
+    }
     std::size_t n = 0, listed = 0;
     while (const dirent* entry = ::readdir(folder)) {
         if (entry->d_name[0] == '.') continue;

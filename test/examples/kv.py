@@ -70,6 +70,7 @@ def kv_commands(shards):
         ("GET", "-ERR wrong number of arguments for 'get' command\r\n"),
         ("NONSENSE x", "-ERR unknown command 'NONSENSE'\r\n"),
         ("SELECT 1", "-ERR DB index is out of range\r\n"),
+        ("SELECT 0", "+OK\r\n"),
         ("SET zeros 007", "+OK\r\n"),
         ("INCR zeros", wrong),
         ("SET zeros +7", "+OK\r\n"),
@@ -285,9 +286,16 @@ def kv_subscribes():
             wanted = b"_\r\n" + confirms(b"subscribe", b"a", 1, b">") + b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n:1\r\n"
             wanted += b"+OK\r\n$1\r\n5\r\n" + confirms(b"unsubscribe", b"a", 0, b">") + b">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n+OK\r\n"
             expect("RESP3", read_all(three), wanted)
+        with connect(address) as plain:
+            for hello in ("HELLO", "HELLO 2"):
+                plain.sendall(hello.encode() + b"\r\n")
+                said = read_exactly(plain, 5)
+                while not said.endswith(b"modules\r\n*0\r\n"):
+                    said += plain.recv(1000)
+                expect(hello, (said[:5], b"proto\r\n:2\r\n" in said), (b"*14\r\n", True))
         for refused, why in {"HELLO 4": "NOPROTO unsupported protocol version", "HELLO x": "ERR Protocol version is not an integer or out of range"}.items():
             expect(refused, ask(pub, refused), f"-{why}\r\n")
-        stop(process, signal.SIGINT, r"served 3 connections, cut off 0\n")
+        stop(process, signal.SIGINT, r"served 4 connections, cut off 0\n")
 
 
 def kv_transactions(shards):
@@ -350,6 +358,8 @@ def kv_walks(shards):
         expect("KEYS", (keys[0], set(keys[2::2])), ("*30", {f"stays:1{i}{j}" for i in range(10) for j in range(3)}))
         expect("no cursor", ask(client, "SCAN x"), "-ERR invalid cursor\r\n")
         expect("a cursor of nothing", ask(client, "SCAN 999999999999 COUNT 100000")[:5], "*2\r\n$")
+        expect("FLUSHDB", ask(client, "SET one 1", "FLUSHDB", "EXISTS one", "SET one 1"), "+OK\r\n+OK\r\n:0\r\n+OK\r\n")
+        expect("PTTL", 9000 < int(ask(client, "PEXPIRE one 10000", "PTTL one")[5:]) <= 10_000, True)
         expect("FLUSHALL", ask(client, "FLUSHALL", "DBSIZE", "KEYS *"), "+OK\r\n:0\r\n*0\r\n")
         expect("gone at once", ask(client, "SET past x", "GETEX past EXAT 1", "DBSIZE"), "+OK\r\n$1\r\nx\r\n:0\r\n")
         stop(process, signal.SIGINT, r"served 1 connections, cut off 0\n")

@@ -460,3 +460,42 @@ TEST_CASE("functions that are posted too late do not use a ring that is another 
         CHECK(called == 6);
     }
 }
+
+TEST_CASE("a heartbeat and a limit come in time beside tasks that compute on all loops") {
+    struct way {
+        unsigned loops;
+        bool eager;
+    };
+    const test_support::with_loops as_asked;
+    for (const way w : {way{2, false}, way{4, false}, way{2, true}}) {
+        runtime_options options;
+        options.loops = w.loops;
+        options.eager = w.eager;
+        runtime rt(options);
+        std::atomic<bool> done{false};
+        std::atomic<long> steps{0};
+        const long most = 20'000;
+        bool in_time = false;
+        const auto computes = [&]() -> task<> {
+            channel<int> mine(1);
+            while (!done && steps < most) {
+                compute(1ms);
+                ++steps;
+                auto sent = co_await mine.send(1);
+                auto back = co_await mine.recv();
+                if (!sent || !back) co_return;
+            }
+        };
+        rt.run([&]() -> task<> {
+            co_await with_group([&](task_group& g) -> task<> {
+                for (unsigned i = 0; i < w.loops; ++i) g.go(computes);
+                for (int beat = 0; beat < 20; ++beat) co_await sleep_for(1ms);
+                auto r = co_await with_timeout(5ms, computes);
+                in_time = !r && r.error() == errc::timed_out;
+                done = true;
+            });
+        });
+        CHECK(in_time);
+        CHECK(steps < long(w.loops) * 20 * most_steps_late);
+    }
+}

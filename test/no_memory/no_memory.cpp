@@ -396,6 +396,57 @@ task<> kept_pieces() {
     need(all.starts_with(got), "receive: a piece is missing in between");
 }
 
+// The kernel has read when another arm wins: the bytes are kept, or the next read says that they are lost.
+task<> late_reads() {
+    auto both = unix_stream::pair();
+    if (!both) throw std::system_error(both.error());
+    auto& [from, to] = *both;
+    channel<int> other(1);
+    std::array<char, 16> bytes{};
+    co_await with_group([&](task_group& g) -> task<> {
+        g.go([&]() -> task<> {
+            auto s = co_await select(to.read(std::span<char>(bytes)), other.recv());
+            if (s.index() == 0) {
+                need(get<0>(s).has_value(), "read: failed");
+                co_return;
+            }
+            auto n = co_await with_timeout(1s, to.read(std::span<char>(bytes)));
+            if (n) need(*n == 4 && bytes[0] == 'p', "read: not what was sent");
+            else need(none(n.error()), "read: failed for another reason");
+        });
+        co_await this_task::yield();
+        const auto sent = co_await from.write_all("ping");
+        need(bool(sent), "stream: not written");
+        need(bool(other.try_send(1)), "channel: not sent");
+    });
+}
+task<> late_datagrams() {
+    auto mine = udp_socket::bind("127.0.0.1:0");
+    auto theirs = udp_socket::bind("127.0.0.1:0");
+    if (!mine || !theirs) throw std::system_error(mine ? theirs.error() : mine.error());
+    channel<int> other(1);
+    std::array<std::byte, 16> bytes{};
+    co_await with_group([&](task_group& g) -> task<> {
+        g.go([&]() -> task<> {
+            auto s = co_await select(mine->recv_from(std::span<std::byte>(bytes)), other.recv());
+            if (s.index() == 0) {
+                need(get<0>(s).has_value(), "recv_from: failed");
+                co_return;
+            }
+            auto d = co_await with_timeout(1s, mine->recv_from(std::span<std::byte>(bytes)));
+            if (d) need(d->size == 4, "recv_from: not what was sent");
+            else need(none(d.error()), "recv_from: failed for another reason");
+        });
+        co_await this_task::yield();
+        const auto sent = co_await theirs->send_to("ping", mine->local_address().value());
+        need(bool(sent), "datagram: not sent");
+        need(bool(other.try_send(1)), "channel: not sent");
+    });
+}
+task<> looking_up() { // whatever the system answers
+    static_cast<void>(co_await resolve("localhost", 80));
+}
+
 task<> many_pieces() {
     constexpr std::size_t size = 2000;
     std::vector<void*> pieces;
@@ -470,6 +521,9 @@ const std::array scenes{
     scene{"slabs", many_pieces},
     scene{"tcp", tcp},
     scene{"pieces", kept_pieces},
+    scene{"late_reads", late_reads},
+    scene{"late_datagrams", late_datagrams},
+    scene{"resolve", looking_up},
     scene{"event_loop", nullptr, a_loop, nobody_joins},
     scene{"runtime", nullptr, a_runtime},
     scene{"left", nullptr, a_runtime_that_is_left, nobody_joins},
