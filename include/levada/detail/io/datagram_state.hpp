@@ -12,7 +12,7 @@ namespace levada::detail {
 
 /// What a socket of datagrams keeps. It does not move, so that operations may refer to it.
 struct datagram_state {
-    explicit datagram_state(descriptor d) noexcept : fd(std::move(d)) {}
+    explicit datagram_state(descriptor d) : fd(std::move(d)) {}
     descriptor fd;
     struct late {
         std::vector<std::byte> bytes;
