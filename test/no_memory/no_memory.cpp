@@ -443,6 +443,11 @@ task<> late_datagrams() {
         need(bool(other.try_send(1)), "channel: not sent");
     });
 }
+task<> offloading() {
+    const auto text =
+        co_await offload([] { return std::string("longer than what fits into the string itself"); });
+    need(text.size() == 44, "offload: not the value");
+}
 task<> looking_up() { // whatever the system answers
     static_cast<void>(co_await resolve("localhost", 80));
 }
@@ -523,6 +528,7 @@ const std::array scenes{
     scene{"pieces", kept_pieces},
     scene{"late_reads", late_reads},
     scene{"late_datagrams", late_datagrams},
+    scene{"offload", offloading},
     scene{"resolve", looking_up},
     scene{"event_loop", nullptr, a_loop, nobody_joins},
     scene{"runtime", nullptr, a_runtime},
