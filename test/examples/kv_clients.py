@@ -61,6 +61,8 @@ def check():
                     ["redis-cli", "-p", port, *words.split()], capture_output=True, text=True, timeout=PATIENCE, check=False
                 )
                 expect(f"redis-cli {words}", done.stdout, wanted)
+        else:
+            print("skipped: redis-cli (Debian: redis-tools)")
         if shutil.which("redis-benchmark"):
             for depth in ("1", "16"):
                 done = subprocess.run(
@@ -69,6 +71,8 @@ def check():
                 )
                 expect("redis-benchmark", done.returncode, 0)
                 expect("its results", done.stdout.count("requests per second"), 6)
+        else:
+            print("skipped: redis-benchmark (Debian: redis-tools)")
         languages(port)
         for client in harness.arguments:
             done = subprocess.run([client, port], capture_output=True, text=True, timeout=PATIENCE, check=False)

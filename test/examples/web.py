@@ -357,7 +357,7 @@ def http_slow(root):
 def http_ab(root):
     """ApacheBench speaks HTTP/1.0, and keeps connections alive if it is told that it may."""
     if not shutil.which("ab"):
-        print("SKIPPED: ab -k: ab is not installed")
+        print("skipped: ab (Debian: apache2-utils)")
         return
     with server("--root", root) as (process, address):
         url = "http://%s:%d/note.txt" % address

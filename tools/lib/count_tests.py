@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """count_tests.py BUILD_FOLDER: `N passed, N failed[, N skipped][; left out: ...]` for the last `meson test` there.
 
-A Catch2 program counts as its test cases, any other test as one. Exits 1 when something failed, 4 when
-nothing ran.
+A Catch2 program counts as its test cases, any other test as one. Left out is what was not built, for want of what
+left_out.txt in the folder names, and what a test that passed said it has skipped: a line `skipped: WHAT (WHY)`.
+Exits 1 when something failed, 4 when nothing ran.
 """
 
 import json
@@ -40,17 +41,22 @@ def count(result, text):
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    total = [0, 0, 0]
+    total, left_out = [0, 0, 0], []
+    file = pathlib.Path(sys.argv[1]) / "left_out.txt"
+    if file.is_file():
+        left_out += [what for what in [file.read_text(encoding="utf-8").strip()] if what]
     for log in sorted((pathlib.Path(sys.argv[1]) / "meson-logs").glob("testlog*.json")):
         for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
             test = json.loads(line)
-            for i, n in enumerate(count(test["result"], test.get("stdout") or "")):
+            said = test.get("stdout") or ""
+            for i, n in enumerate(count(test["result"], said)):
                 total[i] += n
+            if test["result"] == "OK":
+                left_out += re.findall(r"^skipped: (.*)$", said, re.M)
     passed, failed, skipped = total
     told = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
-    left_out = pathlib.Path(sys.argv[1]) / "left_out.txt"
-    if left_out.is_file() and (what := left_out.read_text(encoding="utf-8").strip()):
-        told += f"; left out: {what}"
+    if left_out:
+        told += f"; left out: {', '.join(dict.fromkeys(left_out))}"
     print(told)
     sys.exit(1 if failed else 0 if passed or skipped else 4)
 
