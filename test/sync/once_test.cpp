@@ -1,5 +1,6 @@
 #include "support.hpp"
 
+#include <levada/sync/event.hpp>
 #include <levada/sync/once.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
@@ -140,16 +141,25 @@ TEST_TASK("if its time runs out it is not done") {
 
 TEST_TASK("one who waits for it may be cancelled, and the others wait on") {
     once o;
+    event may_end;
     int runs = 0;
-    auto runner = spawn([&]() -> task<> { co_await o.call(slowly, std::ref(runs)); });
+    const auto calls = [&]() -> task<> {
+        auto body = [&]() -> task<> {
+            co_await may_end.wait();
+            ++runs;
+        };
+        co_await o.call(body);
+    };
+    auto runner = spawn(calls);
     co_await until_parked(runner);
-    auto gone = spawn([&]() -> task<> { co_await o.call(slowly, std::ref(runs)); });
+    auto gone = spawn(calls);
     co_await until_parked(gone);
-    auto stays = spawn([&]() -> task<> { co_await o.call(slowly, std::ref(runs)); });
+    auto stays = spawn(calls);
     co_await until_parked(stays);
     gone.cancel();
     auto r = co_await gone.join();
     CHECK(r.error() == errc::cancelled);
+    may_end.set();
     auto s = co_await stays.join();
     CHECK(s.has_value());
     CHECK(runs == 1);
