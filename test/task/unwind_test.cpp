@@ -282,17 +282,17 @@ TEST_TASK("detached children are not awaited, but stay under the tokens they wer
     std::string log;
     auto h = spawn([&log]() -> task<> {
         mourner m(log, 'p');
-        auto child = spawn(slow_to_go, std::ref(log), 'd', 5ms);
+        auto child = spawn(slow_to_go, std::ref(log), 'd', 50ms);
         co_await until_parked(child);
         child.detach();
         co_await forever();
     });
-    co_await sleep_for(1ms);
+    co_await until_parked(h);
     h.cancel();
     auto r = co_await h.join();
     log += 'j';
     REQUIRE(!r);
-    co_await sleep_for(10ms);
+    while (log.size() < 3) co_await sleep_for(1ms);
     REQUIRE(log == "pjd");
 }
 
