@@ -122,7 +122,9 @@ TLS_TASK("an answer of a read is sent when there is room, though nobody writes")
 
 TLS_TASK("a peer that has us answer without end, and reads none of it, is refused") {
     const raw_context context = raw_server(TLS1_2_VERSION);
-    mixed c = co_await connected_to_raw(context.get(), here().client(), 4096);
+    // Not smaller: Linux 6.18 drops the acknowledgements of a peer whose bytes lie beyond a window that has
+    // shrunk to nothing, and then neither side gets anywhere.
+    mixed c = co_await connected_to_raw(context.get(), here().client(), 32 << 10);
     set_buffer(c.near.socket().native_handle(), SO_SNDBUF, 4096);
     std::array<char, 64> b;
     auto reading = start_reading(c.near, b);
