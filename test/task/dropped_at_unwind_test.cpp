@@ -206,12 +206,14 @@ TEST_TASK("the children of a shield are not left behind when it ends and its tas
     auto log = co_await cancelled_while_parked([](std::string& l) -> task<> {
         mourner m(l, 'p');
         join_handle<> h;
+        const cancel_token outside = this_task::token();
         co_await shield([&]() -> task<> {
             h = spawn([&l]() -> task<> {
                 mourner c(l, 'k');
                 co_await sleep_for(5ms);
             });
-            co_await sleep_for(1ms);
+            do co_await sleep_for(1ms);
+            while (!outside.cancelled()); // else the body might end, and leave the child behind
         });
         co_await this_task::yield(); // unwinds: the shield's child has to end first
         l += '!';
