@@ -43,8 +43,8 @@ def main():
         sys.exit(__doc__)
     total, left_out = [0, 0, 0], []
     file = pathlib.Path(sys.argv[1]) / "left_out.txt"
-    if file.is_file():
-        left_out += [what for what in [file.read_text(encoding="utf-8").strip()] if what]
+    if file.is_file() and (what := file.read_text(encoding="utf-8").strip()):
+        left_out.append(what)
     for log in sorted((pathlib.Path(sys.argv[1]) / "meson-logs").glob("testlog*.json")):
         for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
             test = json.loads(line)
