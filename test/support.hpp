@@ -22,10 +22,15 @@
 #include <catch2/catch_message.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include <levada/detail/engine/task_block.hpp>
+#include <levada/detail/engine/thread_context.hpp>
+#include <levada/detail/engine/tree.hpp>
+#include <levada/detail/inspect/task_view.hpp>
 #include <levada/detail/task/handle_access.hpp>
 #include <levada/loop/run.hpp>
 #include <levada/loop/runtime.hpp>
 #include <levada/task/defer.hpp>
+#include <levada/task/this_task.hpp>
 #include <levada/task/with_group.hpp>
 #include <levada/testing.hpp>
 #include <levada/testing/catch2.hpp>
@@ -236,6 +241,32 @@ template <class T>
 template <class T>
 levada::task<> until_parked(const levada::join_handle<T>& h) {
     while (!h.done() && !is_parked(h)) co_await levada::this_task::yield();
+}
+
+/// Whether all other tasks of the calling task's loop wait for something.
+inline bool all_others_wait() {
+    using namespace levada::detail;
+    levada::executor& here = *levada::executor::current();
+    const task_block* const self = this_thread().task;
+    bool all = true;
+    const auto look = [&](tree_node& n) {
+        if (n.kind != node_kind::task) return;
+        auto& task = static_cast<task_block&>(static_cast<task_node&>(n));
+        if (&task == self || task.home() != &here || task.state() == park_state::ended) return;
+        const task_view::doing what = look_at(task).what;
+        if (what != task_view::doing::waiting && what != task_view::doing::joining) all = false;
+    };
+    tree_walk walk(here.root());
+    while (walk.step(32, look)) {
+    }
+    return all;
+}
+
+/// Yields, once at least, until all other tasks of the loop wait for something, a timer too, or have ended.
+/// For one task of a loop at a time: two would wait for each other.
+inline levada::task<> until_all_parked() {
+    do co_await levada::this_task::yield();
+    while (!all_others_wait());
 }
 
 /// Appends its letter to a log when it is destroyed.

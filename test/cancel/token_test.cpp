@@ -217,7 +217,7 @@ TEST_TASK("a token fires for all that wait for it") {
                 if (s.index() == 0) ++woken;
             },
             src.token());
-    co_await sleep_for(1ms);
+    co_await test_support::until_all_parked();
     src.cancel();
     co_await g.wait();
     REQUIRE(woken == 20);

@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-auto settle() { return sleep_for(1ms); }
+auto settle() { return test_support::until_all_parked(); }
 
 task<> send_up_to(channel<int> c, int n) {
     for (int i = 0; i < n; ++i) co_await or_throw(c.send(i));

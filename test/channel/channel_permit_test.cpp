@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-auto settle() { return sleep_for(1ms); }
+auto settle() { return test_support::until_all_parked(); }
 
 using box = std::unique_ptr<int>;
 

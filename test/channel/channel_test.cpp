@@ -22,9 +22,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Until every other task is parked: virtual time moves only then, and a loop's queue comes before its
-/// timers.
-auto settle() { return sleep_for(1ms); }
+auto settle() { return test_support::until_all_parked(); }
 
 /// Move-only, and cannot be made from nothing.
 class ticket {
@@ -386,11 +384,11 @@ TEST_TASK("a channel whose last handle goes while a task waits on it lives on un
     for (const bool by_cancel : {false, true}) {
         std::optional<channel<std::shared_ptr<int>>> ch(std::in_place);
         auto h = spawn(
-            [](std::optional<channel<std::shared_ptr<int>>>& c) -> task<bool> {
-                auto r = co_await with_timeout(1ms, c->recv());
+            [](std::optional<channel<std::shared_ptr<int>>>& c, duration limit) -> task<bool> {
+                auto r = co_await with_timeout(limit, c->recv());
                 co_return r.error() == errc::timed_out;
             },
-            std::ref(ch));
+            std::ref(ch), by_cancel ? duration(1h) : duration(1ms));
         co_await test_support::until_parked(h);
         ch.reset();
         if (by_cancel) h.cancel();

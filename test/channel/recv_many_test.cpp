@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-auto settle() { return sleep_for(1ms); }
+auto settle() { return test_support::until_all_parked(); }
 
 constexpr auto all = std::numeric_limits<std::size_t>::max();
 

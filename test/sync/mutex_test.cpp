@@ -28,7 +28,7 @@ static_assert(!std::is_copy_constructible_v<mutex_guard> &&
 
 namespace {
 
-auto settle() { return sleep_for(1ms); }
+auto settle() { return test_support::until_all_parked(); }
 
 task<> lock_and_note(mutex& m, std::string& log, char letter) {
     auto guard = co_await m.lock();
