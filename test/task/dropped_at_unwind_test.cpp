@@ -92,16 +92,19 @@ TEST_TASK("an answer to the cancel of a region does not use up that of the next 
 }
 
 TEST_TASK("an answer to the cancel of a region does not use up that of the task") {
-    auto h = spawn([]() -> task<int> {
+    bool answered = false;
+    auto h = spawn([&answered]() -> task<int> {
         auto r = co_await with_timeout(1ms, []() -> task<int> {
             auto cut = co_await or_cancelled(sleep_for(1h));
             co_return cut ? 1 : 2;
         });
         CHECK(test_support::holds(r, 2));
+        answered = true;
         auto cut = co_await or_cancelled(sleep_for(1h));
         co_return cut ? 3 : 4;
     });
-    co_await sleep_for(10ms);
+    while (!answered) co_await sleep_for(1ms);
+    co_await until_parked(h);
     h.cancel();
     auto r = co_await h.join();
     REQUIRE(test_support::holds(r, 4));
@@ -127,8 +130,10 @@ TEST_TASK("a cancel inside a shield is answered though the one outside was answe
 
 TEST_TASK("a shield runs to its end though the task is cancelled, and then the task unwinds") {
     auto log = co_await cancelled_while_parked([](std::string& l) -> task<> {
-        const int n = co_await shield([&l]() -> task<int> {
-            co_await sleep_for(1ms);
+        const cancel_token outside = this_task::token();
+        const int n = co_await shield([&]() -> task<int> {
+            do co_await sleep_for(1ms);
+            while (!outside.cancelled());
             l += 's';
             CHECK(!this_task::token().cancelled());
             co_await sleep_for(1ms);
@@ -190,9 +195,11 @@ TEST_TASK("a timeout inside a shield fires") {
 
 TEST_TASK("what is spawned inside a shield is not cancelled from outside either") {
     auto log = co_await cancelled_while_parked([](std::string& l) -> task<> {
-        co_await shield([&l]() -> task<> {
-            auto h = spawn([&l]() -> task<> {
-                co_await sleep_for(2ms);
+        const cancel_token outside = this_task::token();
+        co_await shield([&]() -> task<> {
+            auto h = spawn([&]() -> task<> {
+                do co_await sleep_for(1ms);
+                while (!outside.cancelled());
                 l += 's';
             });
             auto r = co_await h.join();

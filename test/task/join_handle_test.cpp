@@ -15,6 +15,7 @@
 using namespace levada;
 using namespace std::chrono_literals;
 using test_support::mourner;
+using test_support::until_all_parked;
 using test_support::until_parked;
 
 namespace {
@@ -99,8 +100,7 @@ TEST_TASK("a join gives the reason for which the task was cancelled") {
 
 TEST_TASK("a join of a task that ended long ago is ready") {
     auto h = spawn(answer);
-    co_await sleep_for(1ms);
-    REQUIRE(h.done());
+    while (!h.done()) co_await this_task::yield();
     auto r = co_await h.join();
     REQUIRE(*r == 42);
     REQUIRE(!h);
@@ -145,7 +145,7 @@ TEST_TASK("a dropped handle cancels its task and does not wait for it") {
         co_await until_parked(h);
     }
     REQUIRE(log.empty());
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     REQUIRE(log == "h");
 }
 
@@ -154,10 +154,10 @@ TEST_TASK("a handle assigned over cancels the task it had") {
     auto h = spawn(forever_noted, std::ref(log), '1');
     co_await until_parked(h);
     h = spawn(forever_noted, std::ref(log), '2');
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     REQUIRE(log == "1");
     h = join_handle<>();
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     REQUIRE(log == "12");
 }
 
@@ -286,7 +286,7 @@ TEST_TASK("the exception of a child is dropped while its parent unwinds") {
         co_await until_parked(h);
         co_await forever();
     });
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     parent.cancel();
     auto r = co_await parent.join();
     REQUIRE(r.error() == errc::cancelled);
@@ -295,7 +295,7 @@ TEST_TASK("the exception of a child is dropped while its parent unwinds") {
 TEST_TASK("the exception of a child is dropped while another exception unwinds its parent") {
     auto parent = spawn([]() -> task<> {
         auto h = spawn(throws);
-        co_await sleep_for(1ms);
+        while (!h.done()) co_await this_task::yield();
         throw std::logic_error("the parent's own");
     });
     bool caught = false;

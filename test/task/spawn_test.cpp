@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <levada/channel/channel.hpp>
+#include <levada/sync/event.hpp>
 #include <levada/sync/timer.hpp>
 
 using namespace levada;
@@ -171,18 +172,20 @@ TEST_TASK("go returns before its task runs") {
 
 TEST_TASK("a task that go started is not under the token of who started it") {
     channel<bool> report(1);
-    auto h = spawn([&report]() -> task<> {
-        go([&report]() -> task<> {
-            co_await sleep_for(2ms);
+    event parent_has_gone;
+    auto h = spawn([&]() -> task<> {
+        go([&]() -> task<> {
+            co_await parent_has_gone.wait();
             auto sent = co_await report.send(this_task::token().cancelled());
             static_cast<void>(sent);
         });
         co_await sleep_for(1h);
     });
-    co_await sleep_for(1ms);
+    co_await test_support::until_parked(h);
     h.cancel();
     auto r = co_await h.join();
     REQUIRE(!r);
+    parent_has_gone.set();
     auto cancelled = co_await report.recv();
     REQUIRE(!*cancelled);
 }

@@ -13,6 +13,7 @@
 #include <levada/cancel/source.hpp>
 #include <levada/channel/channel.hpp>
 #include <levada/channel/select.hpp>
+#include <levada/sync/event.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/task/shield.hpp>
 #include <levada/task/spawn.hpp>
@@ -24,6 +25,7 @@
 using namespace levada;
 using namespace std::chrono_literals;
 using test_support::mourner;
+using test_support::until_all_parked;
 
 namespace {
 
@@ -67,7 +69,7 @@ TEST_TASK("the first failure cancels the siblings and is rethrown once, by wait"
     std::string log;
     task_group g;
     g.go(forever_noted, std::ref(log), 's');
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     g.go(throws, "first");
     std::string what;
     try {
@@ -84,7 +86,7 @@ TEST_TASK("the first failure cancels the siblings and is rethrown once, by wait"
 TEST_TASK("all failures are kept, the first one first") {
     task_group g;
     g.go(throws, "first");
-    co_await sleep_for(1ms);
+    co_await until_all_parked(); // it has thrown
     g.go([]() -> task<> {
         throw std::runtime_error("second"); // born cancelled, and throws before its first operation
         co_return;
@@ -104,7 +106,7 @@ TEST_TASK("cancelling a group unwinds its tasks and not its owner") {
     task_group g;
     g.go(forever_noted, std::ref(log), 'a');
     g.go(forever_noted, std::ref(log), 'b');
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     REQUIRE(g.cancel());
     REQUIRE(!g.cancel());
     co_await g.wait();
@@ -126,7 +128,7 @@ TEST_TASK("the owner's cancel unwinds the group's tasks before any frame of the 
         });
         co_await forever();
     });
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     owner.cancel();
     auto r = co_await owner.join();
     REQUIRE(!r);
@@ -140,7 +142,7 @@ TEST_TASK("who waits for a group and is cancelled takes the group along") {
         g.go(forever_noted, std::ref(log), 'c');
         co_await g.wait();
     });
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     owner.cancel();
     auto r = co_await owner.join();
     REQUIRE(r.error() == errc::cancelled);
@@ -156,7 +158,7 @@ TEST_TASK("nested groups unwind from the innermost") {
         inner.go(forever_noted, std::ref(log), 'i');
         co_await inner.wait();
     });
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     g.cancel();
     co_await g.wait();
     REQUIRE(log == "io");
@@ -197,11 +199,14 @@ TEST_TASK("start waits for room under the limit") {
     int running = 0;
     int most = 0;
     int done = 0;
+    event full; // who has begun waits until the limit is reached
     task_group g;
     g.limit(3);
     for (int i = 0; i < 20; ++i) {
         auto job = [&]() -> task<> {
             most = std::max(most, ++running);
+            if (running == 3) full.set();
+            co_await full.wait();
             co_await sleep_for(1ms);
             --running;
             ++done;
@@ -290,7 +295,7 @@ TEST_TASK("after on_failure the siblings go on, and failures are not kept") {
 TEST_TASK_ALONE("finished children hold no memory") {
     task_group g;
     g.go(forever);
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     const std::size_t before = frame_pool::live();
     for (int i = 0; i < 1000; ++i) {
         int n = 0;

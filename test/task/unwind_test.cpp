@@ -15,6 +15,7 @@
 using namespace levada;
 using namespace std::chrono_literals;
 using test_support::mourner;
+using test_support::until_all_parked;
 using test_support::until_parked;
 
 namespace {
@@ -196,9 +197,9 @@ TEST_TASK("children first: one that needs time to go is awaited before any frame
         };
         co_await inner(log);
     });
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     h.cancel();
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     REQUIRE(log.empty());
     goes.set();
     auto r = co_await h.join();
@@ -225,7 +226,7 @@ TEST_TASK("children first: also grandchildren, and those whose handle was droppe
         });
         co_await forever();
     });
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     REQUIRE(!r);
@@ -245,7 +246,7 @@ TEST_TASK("children first: a task of the parent's that has ended leaves its own 
         CHECK(ended);
         co_await forever();
     });
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     REQUIRE(!r);
@@ -280,9 +281,10 @@ TEST_TASK("a region that times out does not cancel what its task started outside
 
 TEST_TASK("detached children are not awaited, but stay under the tokens they were started under") {
     std::string log;
-    auto h = spawn([&log]() -> task<> {
+    event goes;
+    auto h = spawn([&]() -> task<> {
         mourner m(log, 'p');
-        auto child = spawn(slow_to_go, std::ref(log), 'd', 50ms);
+        auto child = spawn(stays_until, std::ref(log), 'd', std::ref(goes));
         co_await until_parked(child);
         child.detach();
         co_await forever();
@@ -292,7 +294,8 @@ TEST_TASK("detached children are not awaited, but stay under the tokens they wer
     auto r = co_await h.join();
     log += 'j';
     REQUIRE(!r);
-    while (log.size() < 3) co_await sleep_for(1ms);
+    goes.set();
+    while (log.size() < 3) co_await this_task::yield();
     REQUIRE(log == "pjd");
 }
 

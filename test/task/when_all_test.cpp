@@ -30,13 +30,13 @@ task<result<int>> refuse() {
     co_await this_task::yield();
     co_return fail(std::make_error_code(std::errc::file_exists));
 }
-task<> note(std::string& log, char c, duration d) {
-    co_await sleep_for(d);
+/// Ends when so many others have, which have noted it.
+task<> note(std::string& log, char c, std::size_t after) {
+    while (log.size() < after) co_await sleep_for(100us);
     log.push_back(c);
 }
-task<int> throw_later(std::string& log, char c, duration d) {
-    co_await sleep_for(d);
-    log.push_back(c);
+task<int> throw_later(std::string& log, char c, std::size_t after) {
+    co_await note(log, c, after);
     throw std::runtime_error(std::string("thrown by ") + c);
 }
 
@@ -46,7 +46,7 @@ TEST_TASK("the outcomes stand in the order of the branches, callables and tasks 
     std::string log;
     auto all =
         co_await when_all([] { return later(300us, 1); }, later(100us, 2), [] { return std::string("3"); },
-                          refuse(), note(log, 'n', 200us), [&] { log.push_back('p'); });
+                          refuse(), note(log, 'n', 1), [&] { log.push_back('p'); });
     CHECK(test_support::holds(std::get<0>(all), 1));
     CHECK(test_support::holds(std::get<1>(all), 2));
     CHECK(test_support::holds(std::get<2>(all), "3"));
@@ -68,7 +68,7 @@ TEST_TASK("an exception is thrown after all branches have ended, and stops none 
     std::string log;
     std::string what;
     try {
-        auto all = co_await when_all(note(log, 'a', 3ms), throw_later(log, 'b', 1ms), note(log, 'c', 5ms));
+        auto all = co_await when_all(note(log, 'a', 1), throw_later(log, 'b', 0), note(log, 'c', 2));
         (void)all;
     } catch (const std::runtime_error& e) {
         what = e.what();
@@ -81,7 +81,7 @@ TEST_TASK("of several exceptions the first in the order of the arguments is thro
     std::string log;
     std::string what;
     try {
-        auto all = co_await when_all(throw_later(log, 'x', 2ms), throw_later(log, 'y', 1ms));
+        auto all = co_await when_all(throw_later(log, 'x', 1), throw_later(log, 'y', 0));
         (void)all;
     } catch (const std::runtime_error& e) {
         what = e.what();
@@ -109,8 +109,8 @@ TEST_TASK("a run-time number of branches gives a vector in their order") {
 TEST_TASK("a vector's exception is thrown after all have ended") {
     std::string log;
     std::vector<task<int>> tasks;
-    tasks.push_back(throw_later(log, 'a', 1ms));
-    tasks.push_back(throw_later(log, 'b', 2ms));
+    tasks.push_back(throw_later(log, 'a', 0));
+    tasks.push_back(throw_later(log, 'b', 1));
     std::string what;
     try {
         auto all = co_await when_all(std::move(tasks));
@@ -140,7 +140,7 @@ TEST_TASK("cancelling a when_all cancels and joins every branch before the calle
         auto all = co_await when_all(branch('b'), branch('b'), branch('b'));
         (void)all;
     });
-    co_await sleep_for(1ms);
+    co_await test_support::until_all_parked();
     CHECK(log == "");
     h.cancel();
     auto r = co_await h.join();
@@ -159,7 +159,7 @@ TEST_TASK("a when_all under a time limit is cut off and reports it") {
 TEST_TASK("branches that were never awaited go with the when_all") {
     std::string log;
     {
-        auto never = when_all(note(log, 'a', 0s), note(log, 'b', 0s));
+        auto never = when_all(note(log, 'a', 0), note(log, 'b', 0));
         (void)never;
     }
     CHECK(log == "");

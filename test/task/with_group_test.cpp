@@ -12,6 +12,7 @@
 using namespace levada;
 using namespace std::chrono_literals;
 using test_support::mourner;
+using test_support::until_all_parked;
 
 namespace {
 
@@ -127,7 +128,7 @@ TEST_TASK("a body that throws cancels and joins the tasks, and its exception is 
         co_await with_group([&](task_group& g) -> task<> {
             g.go(forever_noted, std::ref(log), 'a');
             g.go(forever_noted, std::ref(log), 'b');
-            co_await sleep_for(1ms);
+            co_await until_all_parked();
             throw std::runtime_error("body");
         });
     } catch (const std::runtime_error& e) {
@@ -155,7 +156,7 @@ TEST_TASK("g.cancel in the body unwinds body and tasks, and with_group returns")
     co_await with_group([&](task_group& g) -> task<> {
         mourner body(log, 'b');
         g.go(forever_noted, std::ref(log), 's');
-        co_await sleep_for(1ms);
+        co_await until_all_parked();
         g.cancel();
         co_await sleep_for(1ms);
         log += '!';
@@ -215,7 +216,7 @@ TEST_TASK("a cancel from outside unwinds tasks, body and the caller") {
         });
         log += '!';
     });
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     REQUIRE(r.error() == errc::cancelled);
@@ -234,7 +235,7 @@ TEST_TASK("a cancel from outside while with_group waits for its tasks cancels an
         co_await this_task::yield();
         log += '!';
     });
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     REQUIRE(r.error() == errc::cancelled);
@@ -322,7 +323,7 @@ TEST_TASK("start in a body waits for room, and a cancel there starts nothing") {
             co_await g.start(forever_noted, std::ref(log), 'b');
         });
     });
-    co_await sleep_for(1ms);
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     REQUIRE(r.error() == errc::cancelled);
@@ -332,13 +333,12 @@ TEST_TASK("start in a body waits for room, and a cancel there starts nothing") {
 TEST_TASK("with_group does not wait for what its body spawned and handed out") {
     // "When the body returns it waits for g's tasks": a spawned task is joined by its handle.
     join_handle<> h;
-    auto r = co_await with_timeout(1ms, [&h]() -> task<> {
-        co_await with_group([&h](task_group&) -> task<> {
-            h = spawn(forever);
-            co_return;
-        });
-    });
-    CHECK(r.has_value());
+    channel<void> never; // without a timer: who waits for it for ever is told to be asleep
+    auto body = [&h, &never](task_group&) -> task<> {
+        h = spawn([&never]() -> task<> { static_cast<void>(co_await never.recv()); });
+        co_return;
+    };
+    co_await with_group(std::ref(body));
     CHECK(!h.done());
     h.cancel();
     auto end = co_await h.join();
