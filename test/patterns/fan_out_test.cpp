@@ -46,8 +46,11 @@ TEST_TASK("the limit is reached and never exceeded") {
     for (std::size_t limit : {1u, 2u, 7u}) {
         std::size_t running = 0;
         std::size_t most = 0;
+        event full; // who has begun waits until the limit is reached
         auto f = [&](int x) -> task<int> {
             most = std::max(most, ++running);
+            if (running == limit) full.set();
+            co_await full.wait();
             co_await sleep_for(std::chrono::microseconds(50 + x % 3));
             co_await this_task::yield();
             --running;
@@ -99,12 +102,14 @@ TEST_TASK(
     for (std::size_t limit : {0u, 4u}) {
         std::string log;
         int begun = 0;
+        const int may_begin = limit == 0 ? 10 : 4;
+        event all; // that may begin have
         auto f = [&](int x) -> task<int> {
             test_support::mourner m(log, 'm');
-            ++begun;
-            co_await sleep_for(x == 2 ? duration(1ms) : duration(1h));
-            if (x == 2) throw std::runtime_error("item 2");
-            co_return x;
+            if (++begun == may_begin) all.set();
+            if (x != 2) co_await sleep_for(1h);
+            co_await all.wait();
+            throw std::runtime_error("item 2");
         };
         std::string what;
         try {
@@ -115,7 +120,7 @@ TEST_TASK(
             CHECK(log.size() == static_cast<std::size_t>(begun));
         }
         CHECK(what == "item 2");
-        CHECK(begun == (limit == 0 ? 10 : 4));
+        CHECK(begun == may_begin);
     }
 }
 
@@ -142,7 +147,7 @@ TEST_TASK("cancelling a fan_out joins every item before the caller's frames go")
             };
             co_await fan_out(up_to(6), f, limit);
         });
-        co_await sleep_for(1ms);
+        co_await test_support::until_all_parked();
         CHECK(log == "");
         h.cancel();
         auto r = co_await h.join();

@@ -2,6 +2,7 @@
 
 #include <levada/cancel/source.hpp>
 #include <levada/patterns/worker_pool.hpp>
+#include <levada/sync/event.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/task/defer.hpp>
 #include <levada/task/spawn.hpp>
@@ -81,8 +82,11 @@ TEST_TASK("workers work at the same time, and never more than there are") {
     co_await feed(20, jobs);
     int running = 0;
     int most = 0;
+    event all; // who has begun waits for the others
     auto work = [&](int x) -> task<int> {
         most = std::max(most, ++running);
+        if (running == 4) all.set();
+        co_await all.wait();
         co_await sleep_for(100us);
         --running;
         co_return x;
@@ -118,10 +122,13 @@ TEST_TASK("an exception cancels the other workers, closes the results and is thr
         CHECK(sent);
     }
     std::string log;
+    int begun = 0;
+    event all; // each worker has a job
     auto work = [&](int x) -> task<int> {
         test_support::mourner m(log, 'm');
+        if (++begun == 3) all.set();
         if (x == 2) {
-            co_await sleep_for(1ms);
+            co_await all.wait();
             throw std::runtime_error("job 2");
         }
         co_await sleep_for(1h);
@@ -170,9 +177,9 @@ TEST_TASK("a pool whose receiver has gone ends, although its other workers wait 
     results.close();
     auto sent = co_await jobs.send(1);
     CHECK(sent);
-    auto bounded = co_await with_timeout(
-        50ms, [&]() -> task<> { co_await worker_pool(3, jobs, results, twice_slowly); });
-    CHECK(bounded.has_value()); // its comment promises so
+    auto bounded =
+        co_await with_timeout(1h, [&]() -> task<> { co_await worker_pool(3, jobs, results, twice_slowly); });
+    REQUIRE(bounded.has_value()); // its comment promises so
 }
 
 TEST_TASK("cancelling a pool joins its workers and closes the results") {
@@ -187,7 +194,7 @@ TEST_TASK("cancelling a pool joins its workers and closes the results") {
     };
     auto pool = spawn([&]() -> task<> { co_await worker_pool(3, jobs, results, work); });
     while (jobs.size() > 2) co_await this_task::yield();
-    co_await sleep_for(1ms);
+    co_await test_support::until_all_parked();
     CHECK(log == "");
     pool.cancel();
     auto r = co_await pool.join();
