@@ -1,13 +1,16 @@
 #include "support.hpp"
 
+#include <levada/cancel/source.hpp>
 #include <levada/channel/channel.hpp>
 #include <levada/channel/select.hpp>
+#include <levada/sync/event.hpp>
 #include <levada/sync/semaphore.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/sync/wait_group.hpp>
 #include <levada/task/or_cancelled.hpp>
 #include <levada/task/spawn.hpp>
 #include <levada/task/timeout.hpp>
+#include <levada/task/with_token.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -31,7 +34,7 @@ static_assert(!std::is_copy_constructible_v<semaphore_permit> &&
 
 namespace {
 
-auto settle() { return sleep_for(1ms); }
+auto settle() { return test_support::until_all_parked(); }
 
 task<> acquire_and_note(semaphore& s, std::size_t k, std::string& log, char letter) {
     auto permit = co_await s.acquire(k);
@@ -117,10 +120,13 @@ TEST_TASK("no more tasks are inside than there are units") {
     semaphore s(3);
     wait_group wg;
     int inside = 0, most = 0;
+    event full; // who is inside waits until all units are taken
     for (int i = 0; i < 12; ++i) {
         wg.go([&]() -> task<> {
             auto permit = co_await s.acquire();
             most = std::max(most, ++inside);
+            if (inside == 3) full.set();
+            co_await full.wait();
             co_await sleep_for(1ms);
             --inside;
         });
@@ -199,17 +205,19 @@ TEST_TASK("when a large acquire at the head loses in its select those behind it 
         CHECK(r.index() == 1);
     });
     co_await until_parked(large);
-    auto timed = spawn([&]() -> task<> {
-        auto r = co_await with_timeout(5ms, s.acquire(7));
-        CHECK(r.error() == errc::timed_out);
+    cancel_source give_up;
+    auto bounded = spawn([&]() -> task<> {
+        auto r = co_await with_token(give_up.token(), s.acquire(7));
+        CHECK(r.error() == errc::cancelled);
     });
-    co_await until_parked(timed);
+    co_await until_parked(bounded);
     auto small = spawn(acquire_and_note, std::ref(s), 1u, std::ref(log), 's');
     co_await until_parked(small);
     CHECK(ch.try_send(1));
     std::ignore = co_await large.join();
     CHECK(log.empty()); // the next large one is in front now
-    std::ignore = co_await timed.join();
+    give_up.cancel();
+    std::ignore = co_await bounded.join();
     std::ignore = co_await small.join();
     CHECK(log == "s");
     CHECK(s.available() == 1);

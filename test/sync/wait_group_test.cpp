@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-auto settle() { return sleep_for(1ms); }
+auto settle() { return test_support::until_all_parked(); }
 
 task<> throws_after(duration d, const char* what) {
     co_await sleep_for(d);
@@ -97,14 +97,19 @@ TEST_TASK("go takes plain callables and passes arguments") {
 TEST_TASK("the first exception is rethrown by wait once, and the siblings went on") {
     wait_group wg;
     int finished = 0;
-    wg.go(throws_after, 3ms, "second");
+    bool all = false; // have been started
+    wg.go([&]() -> task<> {
+        while (!all || wg.count() == 5) co_await sleep_for(1ms); // the other one has not failed yet
+        throw std::runtime_error("second");
+    });
     wg.go(throws_after, 1ms, "first");
     for (int i = 0; i < 3; ++i) {
         wg.go([&]() -> task<> {
-            co_await sleep_for(5ms);
+            while (!all || wg.count() > 3) co_await sleep_for(1ms); // both have failed then
             ++finished;
         });
     }
+    all = true;
     std::string said;
     try {
         co_await wg.wait();
@@ -295,7 +300,7 @@ TEST_CASE("a wait_group destroyed while a task waits for it terminates") {
 
 TEST_CASE("a wait_group destroyed with running tasks of go terminates") {
     auto d = test_support::run_task_to_death([]() -> task<> {
-        ::alarm(2); // it must not hang either
+        ::alarm(60); // it must not hang either
         auto wg = std::make_unique<wait_group>();
         wg->go([]() -> task<> { co_await sleep_for(1h); });
         co_await settle();
