@@ -378,9 +378,17 @@ TEST_CASE("in_flight counts the operations that the kernel has, and no others") 
     event_loop loop;
     CHECK(loop.in_flight() == 0);
     bool seen[3] = {};
-    for (bool& s : seen) loop.go(wait_readable, e.get(), std::ref(s));
-    loop.go([]() -> task<> { co_await sleep_for(1ms); });
-    (void)loop.poll();
+    int begun = 0;
+    for (bool& s : seen)
+        loop.go([&]() -> task<> {
+            ++begun;
+            co_await wait_readable(e.get(), s);
+        });
+    loop.go([&]() -> task<> {
+        ++begun;
+        co_await sleep_for(1ms);
+    });
+    while (begun < 4) (void)loop.poll();
     CHECK(loop.in_flight() == 3);
     e.raise();
     loop.run();

@@ -4,6 +4,7 @@
 #include <levada/detail/task/handle_access.hpp>
 #include <levada/io/descriptor.hpp>
 #include <levada/loop/run.hpp>
+#include <levada/sync/event.hpp>
 #include <levada/sync/timer.hpp>
 #include <levada/task/defer.hpp>
 #include <levada/task/shield.hpp>
@@ -200,9 +201,11 @@ TEST_CASE("run on a loop's own thread terminates and says what to do") {
 TEST_CASE("a shutdown that takes longer than its limit aborts and lists what still runs") {
     const auto d = test_support::run_to_death([] {
         event_loop loop;
-        auto main = loop.spawn([] {});
-        loop.go([]() -> task<> {
+        event named;
+        auto main = loop.spawn([&named]() -> task<> { co_await named.wait(); });
+        loop.go([&named]() -> task<> {
             this_task::name("the stubborn");
+            named.set();
             co_await shield([]() -> task<> { co_await sleep_for(24h); });
         });
         (void)loop.run_main(levada::detail::handle_access::block(main), 20ms);
