@@ -4,6 +4,8 @@
 
 #include <support.hpp>
 
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <filesystem>
@@ -13,6 +15,7 @@
 
 #include <levada/io/tcp.hpp>
 #include <levada/task/spawn.hpp>
+#include <levada/task/this_task.hpp>
 
 namespace test_support {
 
@@ -60,6 +63,25 @@ void send_now(const Stream& s, std::string_view bytes) {
     if (::send(s.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL) !=
         static_cast<::ssize_t>(bytes.size()))
         std::abort();
+}
+
+template <class Stream>
+bool has_room(const Stream& s) {
+    ::pollfd room{s.native_handle(), POLLOUT, 0};
+    return ::poll(&room, 1, 0) != 0;
+}
+/// Until there is no room for more: the peer does not read.
+template <class Stream>
+levada::task<> until_full(const Stream& s) {
+    while (has_room(s)) co_await levada::this_task::yield();
+}
+
+/// Whether bytes have come that nobody has read.
+template <class Stream>
+bool has_bytes(const Stream& s) {
+    int n = 0;
+    REQUIRE(::ioctl(s.native_handle(), FIONREAD, &n) == 0);
+    return n != 0;
 }
 
 } // namespace test_support

@@ -135,6 +135,7 @@ IO_TASK("a peer that sends and sends to a stream that nobody reads has to wait, 
     std::string got(piece->text());
     // Far more turns than the kernel needs to bring all that it will.
     for (int i = 0; i < 20'000; ++i) co_await this_task::yield();
+    co_await test_support::until_all_parked();
     CHECK(test_support::is_parked(writer));
     got += co_await receive_to_end(ends.second);
     CHECK(got == much);

@@ -27,6 +27,8 @@
 namespace tls_test {
 
 using namespace levada;
+using test_support::has_room;
+using test_support::until_full;
 
 /// A certificate that vouches for itself, made by the openssl program.
 class certificate {
@@ -111,15 +113,6 @@ inline void set_buffer(int socket, int which, int bytes) {
 inline void set_buffers(const tcp_stream& s, int bytes) {
     set_buffer(s.native_handle(), SO_SNDBUF, bytes);
     set_buffer(s.native_handle(), SO_RCVBUF, bytes);
-}
-
-inline bool has_room(const tcp_stream& s) {
-    ::pollfd room{s.native_handle(), POLLOUT, 0};
-    return ::poll(&room, 1, 0) != 0;
-}
-/// Until there is no room for more: the peer does not read.
-inline task<> until_full(const tcp_stream& s) {
-    while (has_room(s)) co_await this_task::yield();
 }
 
 /// Fills it with bytes that are no records, and gives how many: the peer has to take them out again.
