@@ -2,9 +2,12 @@
 
 #include <atomic>
 #include <csignal>
+#include <iostream>
 #include <sstream>
+#include <streambuf>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <levada/detail/task/handle_access.hpp>
@@ -294,17 +297,49 @@ TEST_CASE("a dump of 100000 parked tasks lists them all") {
     CHECK(has(text, "more than 100 receiving"));
 }
 
+namespace {
+
+/// Passes on what is written, and tells when there was something in it.
+class listener : public std::streambuf {
+public:
+    listener(std::streambuf& to, std::string what) : to_(to), what_(std::move(what)) {}
+    [[nodiscard]] bool heard() const noexcept { return heard_; }
+
+protected:
+    std::streamsize xsputn(const char* s, std::streamsize n) override {
+        written_.append(s, static_cast<std::size_t>(n));
+        const std::streamsize passed = to_.sputn(s, n);
+        if (has(written_, what_)) heard_ = true;
+        return passed;
+    }
+    int_type overflow(int_type c) override {
+        const char one = traits_type::to_char_type(c);
+        return xsputn(&one, 1) == 1 ? c : traits_type::eof();
+    }
+
+private:
+    std::streambuf& to_;
+    const std::string what_;
+    std::string written_; // by one thread at a time
+    std::atomic<bool> heard_ = false;
+};
+
+} // namespace
+
 TEST_CASE("a signal makes the program write its tasks, and it goes on") {
     const auto d = test_support::run_to_death([] {
-        const int code = levada::run([]() -> task<> {
+        listener tasks(*std::cerr.rdbuf(), "\"the receiver\"");
+        std::cerr.rdbuf(&tasks);
+        const int code = levada::run([&tasks]() -> task<> {
             debug::dump_on_signal({SIGQUIT, SIGUSR1});
             channel<int> ch;
             go(outer, ch);
-            co_await this_task::yield();
+            co_await test_support::until_all_parked();
             ::raise(SIGQUIT);
             co_await sleep_for(1ms);
             ::raise(SIGUSR1);
-            co_await sleep_for(200ms); // main's end takes back what is not written yet
+            // Main's end takes back what is not written yet.
+            for (int i = 0; i < 30'000 && !tasks.heard(); ++i) co_await sleep_for(1ms);
         });
         if (code == 0) std::abort();
     });

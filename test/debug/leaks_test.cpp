@@ -28,7 +28,7 @@ TEST_CASE("a handle that is dropped while its task waits is told, with where tha
             auto h = spawn(waits, channel<int>());
             co_await test_support::until_parked(h);
         }
-        co_await sleep_for(1ms);
+        co_await test_support::until_all_parked();
     });
     INFO(d.said);
     CHECK(d.says("a join_handle is dropped, which cancels its task"));
@@ -54,7 +54,7 @@ TEST_CASE("a handle that is dropped as its owner unwinds is not told") {
 TEST_CASE("tasks that live on when main ends are told") {
     const auto d = told_by([]() -> task<> {
         go(waits, channel<int>());
-        co_await sleep_for(1ms);
+        co_await test_support::until_all_parked();
     });
     INFO(d.said);
     CHECK(d.says("the main task has ended, and what still lives is cancelled"));
@@ -70,7 +70,7 @@ TEST_CASE("a program that joins all of its tasks is told nothing, nor one that d
     const auto d = test_support::run_to_death([] {
         static_cast<void>(levada::run([]() -> task<> {
             go(waits, channel<int>());
-            co_await sleep_for(1ms);
+            co_await test_support::until_all_parked();
         }));
     });
     CHECK(d.said.empty());

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <sstream>
+#include <string>
 
 #include <levada/levada.hpp>
 
@@ -25,6 +27,18 @@ task<> has_group(channel<int> ch) {
     });
 }
 
+/// Until all the others wait for something.
+task<> until_all_parked() {
+    const std::string ready = "runs or is ready to";
+    std::string tasks;
+    do {
+        co_await this_task::yield();
+        std::ostringstream out;
+        static_cast<void>(debug::dump_tasks(out));
+        tasks = out.str();
+    } while (tasks.find(ready) != tasks.rfind(ready)); // one is this one
+}
+
 task<> everything() {
     channel<int> numbers(3), never; // here: channels
     static_cast<void>(numbers.try_send(1));
@@ -39,7 +53,7 @@ task<> everything() {
     mutex m;
     auto held = co_await m.lock();
     auto locker = spawn([&]() -> task<> { static_cast<void>(co_await m.lock()); });
-    co_await sleep_for(50ms);
+    co_await until_all_parked();
     std::fputs("ready\n", stdout);
     std::fflush(stdout);
     std::abort();
