@@ -103,12 +103,12 @@ TEST_TASK(
         std::string log;
         int begun = 0;
         const int may_begin = limit == 0 ? 10 : 4;
-        event all; // that may begin have
+        event all_begun; // of those that may
         auto f = [&](int x) -> task<int> {
             test_support::mourner m(log, 'm');
-            if (++begun == may_begin) all.set();
+            if (++begun == may_begin) all_begun.set();
             if (x != 2) co_await sleep_for(1h);
-            co_await all.wait();
+            co_await all_begun.wait();
             throw std::runtime_error("item 2");
         };
         std::string what;
