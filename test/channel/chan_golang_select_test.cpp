@@ -25,10 +25,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 task<> send_up_to(channel<int> c, int n) {
     for (int i = 0; i < n; ++i) co_await or_throw(c.send(i));
@@ -188,12 +187,12 @@ TEST_TASK("Go TestSelectDuplicateChannel: a select queued twice on a channel lea
         CHECK(s.index() == 2);
         co_await or_throw(e.send(9));
     });
-    co_await settle();
+    co_await until_all_parked();
     wg.go([&]() -> task<> {
         auto r = co_await c.recv();
         CHECK(r.value() == 8);
     });
-    co_await settle();
+    co_await until_all_parked();
     co_await or_throw(d.send(7));
     auto told = co_await e.recv();
     CHECK(told.value() == 9);
@@ -217,7 +216,7 @@ TEST_TASK("Go test/chan/select7: a send reaches a receiver that waits in whateve
                 CHECK(get<0>(s).value() == 1);
             }
         });
-        co_await settle();
+        co_await until_all_parked();
         auto s = co_await select(c.send(1), otherwise);
         CHECK(s.index() == 0);
         co_await wg.wait();

@@ -22,10 +22,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 task<> send_up_to(channel<int> c, int n) {
     for (int i = 0; i < n; ++i) co_await or_throw(c.send(i));
@@ -56,7 +55,7 @@ TEST_TASK("Go TestChan: a receive from an empty channel blocks") {
         wait_group wg;
         wg.go([&]() -> task<> { co_await receive_one(c, recv1); });
         wg.go([&]() -> task<> { co_await receive_one(c, recv2); });
-        co_await settle();
+        co_await until_all_parked();
         CHECK_FALSE(recv1);
         CHECK_FALSE(recv2);
         auto s = co_await select(c.recv(), otherwise);
@@ -79,7 +78,7 @@ TEST_TASK("Go TestChan: a send to a full channel blocks") {
             co_await or_throw(c.send(0));
             sent = true;
         });
-        co_await settle();
+        co_await until_all_parked();
         CHECK_FALSE(sent);
         auto s = co_await select(c.send(0), otherwise);
         CHECK(s.index() == 1);
@@ -111,7 +110,7 @@ TEST_TASK("Go TestChan: a closed channel gives what it holds, then its end, and 
             auto v = co_await d.recv();
             co_await or_throw(done.send(v.error() == errc::closed));
         });
-        co_await settle();
+        co_await until_all_parked();
         d.close();
         auto closed = co_await done.recv();
         CHECK(closed.value());

@@ -19,10 +19,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 using box = std::unique_ptr<int>;
 
@@ -50,7 +49,7 @@ TEST_TASK("close wakes every parked receiver and every parked sender") {
             ++ended;
         });
     }
-    co_await settle();
+    co_await until_all_parked();
     in.close();
     out.close();
     co_await wg.wait();
@@ -65,7 +64,7 @@ TEST_TASK("a parked sender ends with closed and its value untouched, whatever th
         auto r = co_await ch.send(std::move(v));
         CHECK(r.error() == errc::closed);
     });
-    co_await settle();
+    co_await until_all_parked();
     ch.close(std::make_error_code(std::errc::broken_pipe));
     co_await wg.wait();
     REQUIRE(v);
@@ -87,7 +86,7 @@ TEST_TASK("a cancelled send leaves the value alone") {
     channel<box> ch;
     box v = std::make_unique<int>(7);
     auto h = spawn([&]() -> task<> { (void)co_await ch.send(std::move(v)); });
-    co_await settle();
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     CHECK(r.error() == errc::cancelled);
@@ -117,7 +116,7 @@ TEST_TASK("a send that committed returns, although a cancel came before it was r
         (void)co_await ch.recv(); // unwinds
         FAIL_CHECK("a cancelled task went past a second operation");
     });
-    co_await settle();
+    co_await until_all_parked();
     auto got = ch.try_recv();
     h.cancel();
     auto r = co_await h.join();
@@ -135,7 +134,7 @@ TEST_TASK("a value received before a cancel came is not lost") {
         auto r = co_await ch.recv();
         got = std::move(r).value();
     });
-    co_await settle();
+    co_await until_all_parked();
     REQUIRE(ch.try_send(std::make_unique<int>(3)));
     h.cancel();
     auto r = co_await h.join();
@@ -186,7 +185,7 @@ TEST_TASK("a value that a parked sender still holds is not received after the cl
         auto r = co_await ch.send(2);
         CHECK(r.error() == errc::closed);
     });
-    co_await settle();
+    co_await until_all_parked();
     ch.close();
     auto a = co_await ch.recv();
     CHECK(a.value() == 1);
@@ -203,7 +202,7 @@ TEST_TASK("a value handed over before the close is received after it") {
         auto r = co_await ch.recv();
         got = r.value();
     });
-    co_await settle();
+    co_await until_all_parked();
     REQUIRE(ch.try_send(4));
     ch.close();
     co_await wg.wait();
@@ -242,7 +241,7 @@ TEST_TASK("a parked receive keeps its channel alive through a send") {
         auto r = co_await ch->recv();
         got = r;
     });
-    co_await settle();
+    co_await until_all_parked();
     ch.reset();
     REQUIRE(tx.try_send(5));
     tx = nil;
@@ -258,7 +257,7 @@ TEST_TASK("a parked receive keeps its channel alive through the close that ends 
         auto r = co_await ch->recv();
         why = r.error();
     });
-    co_await settle();
+    co_await until_all_parked();
     ch->close(std::make_error_code(std::errc::io_error));
     ch.reset();
     co_await wg.wait();
@@ -274,7 +273,7 @@ TEST_TASK("a parked receive in a select keeps its channel alive through the clos
         auto s = co_await select(ch->recv(), never.recv());
         why = get<0>(s).error();
     });
-    co_await settle();
+    co_await until_all_parked();
     ch->close(std::make_error_code(std::errc::io_error));
     ch.reset();
     co_await wg.wait();
@@ -289,7 +288,7 @@ TEST_TASK("a parked send keeps its channel alive through the close that ends it"
         auto r = co_await ch->send(std::move(v));
         CHECK(r.error() == errc::closed);
     });
-    co_await settle();
+    co_await until_all_parked();
     ch->close();
     ch.reset();
     co_await wg.wait();
@@ -306,7 +305,7 @@ TEST_TASK("a parked reservation keeps its channel alive until its permit takes o
         had = p.has_value();
         if (p) CHECK(p->send(2));
     });
-    co_await settle();
+    co_await until_all_parked();
     CHECK(ch->try_recv().value() == 1);
     ch.reset();
     co_await wg.wait();
@@ -324,7 +323,7 @@ TEST_TASK_STAGED("a parked recv_many keeps its channel alive through send and th
             auto n = co_await ch->recv_many(out, 3);
             why = n.error();
         });
-        co_await settle();
+        co_await until_all_parked();
         if (closing) {
             ch->close(std::make_error_code(std::errc::io_error));
         } else {
@@ -343,7 +342,7 @@ TEST_TASK("a parked operation that is cancelled may be the last to hold its chan
     box v = std::make_unique<int>(1);
     REQUIRE(ch->try_send(std::make_unique<int>(2)));
     auto h = spawn([&]() -> task<> { (void)co_await ch->send(std::move(v)); });
-    co_await settle();
+    co_await until_all_parked();
     ch.reset();
     h.cancel();
     auto r = co_await h.join();

@@ -16,10 +16,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 using box = std::unique_ptr<int>;
 
@@ -74,9 +73,9 @@ TEST_TASK("the last receiving end that goes ends sends, those that wait and thos
             CHECK(r.error() == errc::closed);
         },
         tx);
-    co_await settle();
+    co_await until_all_parked();
     rx.reset();
-    co_await settle();
+    co_await until_all_parked();
     CHECK(v);
     CHECK_FALSE(tx.closed());
     second.reset();
@@ -92,7 +91,7 @@ TEST_TASK("a cancelled task gives up the end that it was started with") {
     auto [tx, rx] = make_ends<int>();
     auto h = spawn([](send_end<int> out) -> task<> { (void)co_await out.send(1); }, std::move(tx));
     CHECK(tx == nil);
-    co_await settle();
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await rx.recv();
     CHECK(r.error() == errc::closed);

@@ -18,10 +18,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 using box = std::unique_ptr<int>;
 
@@ -66,7 +65,7 @@ TEST_TASK("a dropped permit frees its place for who waits longest") {
             auto r = co_await ch.send(5);
             CHECK(r);
         });
-        co_await settle();
+        co_await until_all_parked();
         CHECK(ch.size() == 0);
     }
     CHECK(ch.size() == 1);
@@ -100,7 +99,7 @@ TEST_TASK("a permit's value goes straight to a parked receiver") {
         auto r = co_await ch.recv();
         got = r.value();
     });
-    co_await settle();
+    co_await until_all_parked();
     CHECK(p->send(8));
     CHECK(ch.size() == 0);
     CHECK(ch.try_send(9)); // the place is free again
@@ -120,13 +119,13 @@ TEST_TASK("a permit that was used for a parked receiver frees its place for a pa
             got.push_back(r.value());
         }
     });
-    co_await settle();
+    co_await until_all_parked();
     wg.go([&]() -> task<> {
         auto second = co_await ch.reserve();
         REQUIRE(second);
         CHECK(second->send(2));
     });
-    co_await settle();
+    co_await until_all_parked();
     CHECK(p->send(1));
     co_await wg.wait();
     CHECK(got == std::vector<int>{1, 2});
@@ -141,7 +140,7 @@ TEST_TASK("a parked sender meets a receiver even while every place is reserved")
         auto r = co_await ch.send(1);
         CHECK(r);
     });
-    co_await settle();
+    co_await until_all_parked();
     auto r = co_await ch.recv();
     CHECK(r.value() == 1);
     co_await wg.wait();
@@ -223,12 +222,12 @@ TEST_TASK("senders and reservations are served in the order in which they came")
                 CHECK(p->send(value));
             }
         });
-        co_await settle();
+        co_await until_all_parked();
     }
     for (int i = 0; i < 7; ++i) {
         auto r = co_await ch.recv();
         if (*r != 0) order += static_cast<char>(*r);
-        co_await settle();
+        co_await until_all_parked();
     }
     co_await wg.wait();
     CHECK(order == "aBcDEf");
@@ -242,7 +241,7 @@ TEST_TASK("a losing reservation of a select takes no place") {
         auto s = co_await select(full.reserve(), other.recv());
         CHECK(s.index() == 1);
     });
-    co_await settle();
+    co_await until_all_parked();
     REQUIRE(other.try_send(2));
     REQUIRE(full.try_recv()); // before the select's task has run: its place must not stay reserved
     co_await wg.wait();
@@ -262,7 +261,7 @@ TEST_TASK("a reservation that won a select frees its place when the outcome is d
         auto s = co_await select(ch.reserve(), never.recv());
         CHECK(s.index() == 0);
     });
-    co_await settle();
+    co_await until_all_parked();
     REQUIRE(ch.try_recv());
     co_await wg.wait();
     CHECK(ch.try_send(2));
@@ -276,7 +275,7 @@ TEST_TASK("a cancelled reservation takes no place, whether it waited or was bein
             auto p = co_await ch.reserve();
             CHECK(granted);
         });
-        co_await settle();
+        co_await until_all_parked();
         if (granted) REQUIRE(ch.try_recv());
         h.cancel();
         auto r = co_await h.join();

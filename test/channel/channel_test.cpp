@@ -19,10 +19,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 /// Move-only, and cannot be made from nothing.
 class ticket {
@@ -57,7 +56,7 @@ TEST_TASK("a rendezvous send does not return before a receiver has taken its val
         CHECK(r);
         sent = true;
     });
-    co_await settle();
+    co_await until_all_parked();
     CHECK_FALSE(sent);
     CHECK(ch.size() == 0);
     auto r = co_await ch.recv();
@@ -75,7 +74,7 @@ TEST_TASK("a rendezvous receiver that came first gets the value of a later send"
         auto r = co_await ch.recv();
         got = r.value();
     });
-    co_await settle();
+    co_await until_all_parked();
     auto r = co_await ch.emplace("hello");
     CHECK(r);
     co_await wg.wait();
@@ -94,7 +93,7 @@ TEST_TASK("a bounded channel takes as many values as its capacity, then senders 
                 ++sent;
             }
         });
-        co_await settle();
+        co_await until_all_parked();
         CHECK(sent == capacity);
         CHECK(ch.size() == capacity);
         for (std::size_t i = 0; i < capacity + 3; ++i) {
@@ -144,7 +143,7 @@ TEST_TASK("a nil channel blocks for ever, and says no to every question") {
 TEST_TASK("a task parked on a nil channel can be cancelled") {
     recv_channel<int> none = nil;
     auto h = spawn([&]() -> task<> { (void)co_await none.recv(); });
-    co_await settle();
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     CHECK(r.error() == errc::cancelled);
@@ -162,7 +161,7 @@ TEST_TASK("a channel of void signals by the same rules as a channel of values") 
         auto r = co_await ch.send();
         CHECK(r);
     });
-    co_await settle();
+    co_await until_all_parked();
     for (int i = 0; i < 3; ++i) {
         result<void> r = co_await ch.recv();
         CHECK(r);
@@ -242,7 +241,7 @@ TEST_TASK("receivers that wait are served first come, first served") {
             auto r = co_await ch.recv();
             got[i] = r.value();
         });
-        co_await settle();
+        co_await until_all_parked();
     }
     for (int i = 0; i < 5; ++i) REQUIRE(ch.try_send(10 + i));
     co_await wg.wait();
@@ -259,7 +258,7 @@ TEST_TASK("senders that wait are served first come, first served, behind what is
                 auto r = co_await ch.send(i);
                 CHECK(r);
             });
-            co_await settle();
+            co_await until_all_parked();
         }
         for (int i = 0; i < n; ++i) {
             auto r = co_await ch.recv();
@@ -277,7 +276,7 @@ TEST_TASK("a value handed to a parked receiver cannot be stolen before it runs")
         auto r = co_await ch.recv();
         got = r.value();
     });
-    co_await settle();
+    co_await until_all_parked();
     REQUIRE(ch.try_send(1));
     CHECK(ch.size() == 0);
     CHECK(ch.try_recv().error() == errc::empty);
@@ -293,7 +292,7 @@ TEST_TASK("a new send cannot overtake a parked sender when room is made") {
         auto r = co_await ch.send(2);
         CHECK(r);
     });
-    co_await settle();
+    co_await until_all_parked();
     CHECK(ch.try_recv().value() == 1);
     CHECK(ch.try_send(3).error() == errc::full);
     CHECK(ch.try_recv().value() == 2);
@@ -304,13 +303,13 @@ TEST_TASK("a cancelled waiter leaves the queue, and the next in line is served")
     channel<int> ch;
     int got = 0;
     auto first = spawn([&]() -> task<> { (void)co_await ch.recv(); });
-    co_await settle();
+    co_await until_all_parked();
     wait_group wg;
     wg.go([&]() -> task<> {
         auto r = co_await ch.recv();
         got = r.value();
     });
-    co_await settle();
+    co_await until_all_parked();
     first.cancel();
     REQUIRE(ch.try_send(9)); // even before the cancelled task has run
     auto r = co_await first.join();

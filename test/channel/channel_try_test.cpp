@@ -20,10 +20,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 using box = std::unique_ptr<int>;
 
@@ -81,7 +80,7 @@ TEST_TASK("try_recv takes from a parked sender, who then goes on") {
                 CHECK(r);
                 CHECK_FALSE(v);
             });
-            co_await settle();
+            co_await until_all_parked();
         }
         for (int i = 0; i < 3; ++i) {
             auto r = ch.try_recv();
@@ -103,7 +102,7 @@ TEST_TASK("try_send gives to a parked receiver, one value each") {
             sum += r.value();
         });
     }
-    co_await settle();
+    co_await until_all_parked();
     for (int i : {1, 10, 100}) CHECK(ch.try_send(i));
     CHECK(ch.try_send(1000).error() == errc::full);
     co_await wg.wait();

@@ -17,10 +17,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 constexpr auto all = std::numeric_limits<std::size_t>::max();
 
@@ -62,7 +61,7 @@ TEST_TASK("recv_many waits for the first value only") {
         auto n = co_await ch.recv_many(out, 5);
         CHECK(n.value() == 1);
     });
-    co_await settle();
+    co_await until_all_parked();
     CHECK(out.empty());
     REQUIRE(ch.try_send(1));
     co_await wg.wait();
@@ -77,7 +76,7 @@ TEST_TASK_STAGED("a parked recv_many takes along what came before it was resumed
         auto n = co_await ch.recv_many(out, 5);
         CHECK(n.value() == 3);
     });
-    co_await settle();
+    co_await until_all_parked();
     for (int i = 0; i < 3; ++i) REQUIRE(ch.try_send(i));
     co_await wg.wait();
     CHECK(out == std::vector<int>{0, 1, 2});
@@ -89,7 +88,7 @@ TEST_TASK("recv_many takes the values of parked senders too, in their order") {
         wait_group wg;
         for (int i = 0; i < 6; ++i) {
             wg.go(send_one, ch, i);
-            co_await settle();
+            co_await until_all_parked();
         }
         std::vector<int> out;
         out.reserve(16);
@@ -107,7 +106,7 @@ TEST_TASK("what recv_many has no room for stays in the channel") {
     wait_group wg;
     for (int i = 0; i < 20; ++i) {
         wg.go(send_one, ch, i);
-        co_await settle();
+        co_await until_all_parked();
     }
     std::vector<int> out;
     while (out.size() < 20) {
@@ -141,7 +140,7 @@ TEST_TASK("a parked recv_many ends with the reason of the close, and appends not
         auto n = co_await ch.recv_many(out, 10);
         CHECK(n.error() == errc::closed);
     });
-    co_await settle();
+    co_await until_all_parked();
     ch.close();
     co_await wg.wait();
     CHECK(out.empty());
@@ -161,7 +160,7 @@ TEST_TASK("a cancelled recv_many loses nothing") {
     channel<int> ch(4);
     std::vector<int> out;
     auto h = spawn([&]() -> task<> { (void)co_await ch.recv_many(out, 4); });
-    co_await settle();
+    co_await until_all_parked();
     h.cancel();
     for (int i = 0; i < 3; ++i) REQUIRE(ch.try_send(i));
     auto r = co_await h.join();
@@ -175,7 +174,7 @@ TEST_TASK("recv_many makes room for parked senders, who go on") {
     wait_group wg;
     for (int i = 0; i < 5; ++i) {
         wg.go(send_one, ch, i);
-        co_await settle();
+        co_await until_all_parked();
     }
     std::vector<int> out;
     out.reserve(2);

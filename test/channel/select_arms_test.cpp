@@ -25,10 +25,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 // Of `n` fair choices with chance `p`, within 4.9 standard deviations.
 bool fair(double count, double n, double p) {
@@ -129,7 +128,7 @@ TEST_TASK("a timer arm wins when nothing else happens, and only then") {
         auto r = co_await ch.send(1);
         CHECK(r);
     });
-    co_await settle();
+    co_await until_all_parked();
     auto t = co_await select(ch.recv(), after(1h));
     CHECK(t.index() == 0);
     co_await wg.wait();
@@ -181,7 +180,7 @@ TEST_TASK("a token's arm gives the reason of its cancel") {
         REQUIRE(s.index() == 1);
         CHECK(get<1>(s) == std::errc::io_error);
     });
-    co_await settle();
+    co_await until_all_parked();
     src.cancel(std::make_error_code(std::errc::io_error));
     co_await wg.wait();
     auto s = co_await select(src.token().done(), ch.recv());
@@ -216,7 +215,7 @@ TEST_TASK("the exception of a joined task comes from get, and not from the selec
 
 TEST_TASK("a joined task that had ended before the select is ready") {
     auto h = spawn([] { return std::string("plain"); });
-    co_await settle();
+    co_await until_all_parked();
     auto s = co_await select(h.join(), otherwise);
     REQUIRE(s.index() == 0);
     CHECK(get<0>(s).value() == "plain");
@@ -233,7 +232,7 @@ TEST_TASK("a wait_group's arm, and one that loses") {
         auto t = co_await select(after(1h), wg.wait());
         CHECK(t.index() == 1);
     });
-    co_await settle();
+    co_await until_all_parked();
     wg.done();
     co_await outer.wait();
     auto u = co_await select(wg.wait(), otherwise);
@@ -290,7 +289,7 @@ TEST_TASK("the done() of the task's own token commits in a select, and the next 
         (void)co_await ch.recv();
         FAIL_CHECK("a cancelled task went past a second operation");
     });
-    co_await settle();
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     CHECK(r.error() == errc::cancelled);

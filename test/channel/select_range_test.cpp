@@ -18,10 +18,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 using box = std::unique_ptr<int>;
 using recv_arms = std::vector<detail::recv_op<int>>;
@@ -65,7 +64,7 @@ TEST_TASK("a parked range of arms is woken by any of them, and lets go of the ot
                 position = s.position;
                 CHECK(s.outcome.value() == 7);
             });
-            co_await settle();
+            co_await until_all_parked();
             CHECK(all[i].try_send(7));
             for (auto& ch : all) CHECK(ch.try_send(8).error() == errc::full);
             co_await wg.wait();
@@ -81,14 +80,14 @@ TEST_TASK("a temporary range is kept for as long as the select waits") {
         auto s = co_await select_range(receive_all(all));
         CHECK(s.position == 13);
     });
-    co_await settle();
+    co_await until_all_parked();
     CHECK(all[13].try_send(7));
     wg.go([&]() -> task<> {
         auto receive = [](const channel<int>& ch) { return ch.recv(); };
         auto s = co_await select_range(std::views::transform(all, receive));
         CHECK(s.position == 5);
     });
-    co_await settle();
+    co_await until_all_parked();
     CHECK(all[5].try_send(7));
     co_await wg.wait();
 }
@@ -154,7 +153,7 @@ TEST_TASK("a parked select over ranges is woken by an arm of the last range, or 
         CHECK(get<1>(s).position == 3);
         CHECK(get<1>(s).outcome.value() == 9);
     });
-    co_await settle();
+    co_await until_all_parked();
     CHECK(second[3].try_send(9));
     co_await wg.wait();
     auto a = receive_all(first);
@@ -178,7 +177,7 @@ TEST_TASK("an empty range blocks for ever, and can be cancelled") {
         (void)co_await select_range(none);
         FAIL_CHECK("an empty select came back");
     });
-    co_await settle();
+    co_await until_all_parked();
     CHECK_FALSE(h.done());
     h.cancel();
     auto r = co_await h.join();
@@ -200,7 +199,7 @@ TEST_TASK("a range of sends moves the winner's value only") {
         CHECK(s.position == 2);
         CHECK(s.outcome);
     });
-    co_await settle();
+    co_await until_all_parked();
     auto r = co_await all[2].recv();
     CHECK(**r == 2);
     co_await wg.wait();
@@ -257,7 +256,7 @@ TEST_TASK("a cancelled task lets go of all the arms of its range") {
         auto arms = receive_all(all);
         (void)co_await select_range(arms);
     });
-    co_await settle();
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     CHECK(r.error() == errc::cancelled);

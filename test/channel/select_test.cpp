@@ -17,10 +17,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 using box = std::unique_ptr<int>;
 
@@ -51,7 +50,7 @@ TEST_TASK("of two arms that become ready at once while the select is parked, one
         auto s = co_await select(a.recv(), b.recv());
         from = s.index() == 0 ? get<0>(s).value() : get<1>(s).value();
     });
-    co_await settle();
+    co_await until_all_parked();
     REQUIRE(a.try_send(1)); // goes to the select
     REQUIRE(b.try_send(2)); // must stay
     CHECK(a.size() == 0);
@@ -68,7 +67,7 @@ TEST_TASK("a parked select that won by one arm is not left in the queues of the 
         auto s = co_await select(a.recv(), b.recv());
         CHECK(s.index() == 1);
     });
-    co_await settle();
+    co_await until_all_parked();
     REQUIRE(b.try_send(1));
     CHECK(a.try_send(2).error() == errc::full); // even before the winner has run
     co_await wg.wait();
@@ -88,7 +87,7 @@ TEST_TASK("the value of a losing send arm is as it was, ready or parked") {
         REQUIRE(s.index() == 1);
         CHECK(*get<1>(s).value() == 2);
     });
-    co_await settle();
+    co_await until_all_parked();
     REQUIRE(in.try_send(std::make_unique<int>(2)));
     co_await wg.wait();
     REQUIRE(v);
@@ -105,7 +104,7 @@ TEST_TASK("the value of a winning send arm is moved, of the losing one not") {
         REQUIRE(s.index() == 1);
         CHECK(get<1>(s));
     });
-    co_await settle();
+    co_await until_all_parked();
     auto got = co_await b.recv();
     CHECK(**got == 2);
     co_await wg.wait();
@@ -169,7 +168,7 @@ TEST_TASK("a parked select that both sends and receives on a channel serves eith
             if (send_to_it) CHECK(get<1>(s).value() == 2);
             else CHECK(get<0>(s));
         });
-        co_await settle();
+        co_await until_all_parked();
         if (send_to_it) CHECK(ch.try_send(2));
         else CHECK(ch.try_recv().value() == 1);
         co_await wg.wait();
@@ -240,7 +239,7 @@ TEST_TASK("a close while a select is parked wakes it by the closed arm") {
         REQUIRE(s.index() == 1);
         CHECK(get<1>(s).error() == errc::closed);
     });
-    co_await settle();
+    co_await until_all_parked();
     shut.close();
     co_await wg.wait();
     CHECK(v);
@@ -250,7 +249,7 @@ TEST_TASK("a close while a select is parked wakes it by the closed arm") {
         REQUIRE(s.index() == 0);
         CHECK(get<0>(s).error() == errc::closed);
     });
-    co_await settle();
+    co_await until_all_parked();
     in.close();
     co_await wg.wait();
 }
@@ -328,7 +327,7 @@ TEST_TASK("a cancel while a select is parked on many arms unlinks them all") {
                               other.join(), wg.wait());
         FAIL_CHECK("a cancelled task came back");
     });
-    co_await settle();
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     CHECK(r.error() == errc::cancelled);
@@ -350,7 +349,7 @@ TEST_TASK("a select that committed returns although a cancel came before it was 
         auto s = co_await select(a.recv(), b.recv());
         got = get<1>(s).value();
     });
-    co_await settle();
+    co_await until_all_parked();
     REQUIRE(b.try_send(3));
     h.cancel();
     auto r = co_await h.join();

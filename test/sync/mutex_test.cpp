@@ -20,6 +20,7 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 using test_support::until_parked;
 
 static_assert(!std::is_copy_constructible_v<mutex> && !std::is_move_constructible_v<mutex>);
@@ -27,8 +28,6 @@ static_assert(!std::is_copy_constructible_v<mutex_guard> &&
               std::is_nothrow_move_constructible_v<mutex_guard>);
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 task<> lock_and_note(mutex& m, std::string& log, char letter) {
     auto guard = co_await m.lock();
@@ -282,7 +281,7 @@ TEST_CASE("a mutex destroyed while a task waits for it terminates") {
         auto m = std::make_unique<mutex>();
         auto guard = co_await m->lock();
         auto h = spawn([&raw = *m]() -> task<> { std::ignore = co_await raw.lock(); });
-        co_await settle();
+        co_await until_all_parked();
         m.reset();
         std::ignore = co_await h.join();
     });

@@ -26,6 +26,7 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 using test_support::until_parked;
 
 static_assert(!std::is_copy_constructible_v<semaphore> && !std::is_move_constructible_v<semaphore>);
@@ -33,8 +34,6 @@ static_assert(!std::is_copy_constructible_v<semaphore_permit> &&
               std::is_nothrow_move_constructible_v<semaphore_permit>);
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 task<> acquire_and_note(semaphore& s, std::size_t k, std::string& log, char letter) {
     auto permit = co_await s.acquire(k);
@@ -165,12 +164,12 @@ TEST_TASK("a release of many units serves all that fit, in order") {
         co_await until_parked(waiting.back());
     }
     s.release(5);
-    co_await settle();
+    co_await until_all_parked();
     std::sort(log.begin(), log.end());
     CHECK(log == "ab");
     CHECK(s.available() == 2);
     s.release(2);
-    co_await settle();
+    co_await until_all_parked();
     CHECK(log == "abc");
     for (auto& h : waiting) h.cancel();
     for (auto& h : waiting) std::ignore = co_await h.join();
@@ -186,7 +185,7 @@ TEST_TASK("when a large acquire at the head is cancelled those behind it that fi
     co_await until_parked(a);
     auto b = spawn(acquire_and_note, std::ref(s), 1u, std::ref(log), 'b');
     co_await until_parked(b);
-    co_await settle();
+    co_await until_all_parked();
     CHECK(log.empty());
     large.cancel();
     std::ignore = co_await large.join();
@@ -344,7 +343,7 @@ TEST_CASE("a semaphore destroyed while a task waits for it terminates and names 
     auto d = test_support::run_task_to_death([]() -> task<> {
         std::unique_ptr<semaphore> s(new semaphore(0));
         auto h = spawn([&raw = *s]() -> task<> { std::ignore = co_await raw.acquire(); });
-        co_await settle();
+        co_await until_all_parked();
         s.reset();
         std::ignore = co_await h.join();
     });

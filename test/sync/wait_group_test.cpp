@@ -20,10 +20,9 @@
 
 using namespace levada;
 using namespace std::chrono_literals;
+using test_support::until_all_parked;
 
 namespace {
-
-auto settle() { return test_support::until_all_parked(); }
 
 task<> throws_after(duration d, const char* what) {
     co_await sleep_for(d);
@@ -144,7 +143,7 @@ TEST_TASK("several waiters all return") {
             ++returned;
         });
     }
-    co_await settle();
+    co_await until_all_parked();
     CHECK(returned == 0);
     wg.done();
     co_await waiters.wait();
@@ -194,7 +193,7 @@ TEST_TASK("a cancelled wait takes nothing back, and the others wait on") {
         co_await wg.wait();
         returned = true;
     });
-    co_await settle();
+    co_await until_all_parked();
     gone.cancel();
     auto r = co_await gone.join();
     CHECK(r.error() == errc::cancelled);
@@ -212,7 +211,7 @@ TEST_TASK("unwinding does not wait for a count that was made by add") {
         wg.add(); // nobody will ever count down
         co_await wg.wait();
     });
-    co_await settle();
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     CHECK(r.error() == errc::cancelled);
@@ -231,7 +230,7 @@ TEST_TASK("unwinding cancels and awaits the tasks of go before the parent's fram
         }
         co_await wg.wait();
     });
-    co_await settle();
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     CHECK(r.error() == errc::cancelled);
@@ -244,7 +243,7 @@ TEST_TASK("an exception of a child while its parent unwinds is dropped") {
         wg.go(throws_after, 0ms, "nobody hears this");
         co_await sleep_for(1h);
     });
-    co_await settle();
+    co_await until_all_parked();
     h.cancel();
     auto r = co_await h.join();
     CHECK(r.error() == errc::cancelled);
@@ -290,7 +289,7 @@ TEST_CASE("a wait_group destroyed while a task waits for it terminates") {
         auto wg = std::make_unique<wait_group>();
         wg->add();
         auto h = spawn([&raw = *wg]() -> task<> { co_await raw.wait(); });
-        co_await settle();
+        co_await until_all_parked();
         wg.reset();
         (void)co_await h.join();
     });
@@ -303,7 +302,7 @@ TEST_CASE("a wait_group destroyed with running tasks of go terminates") {
         ::alarm(60); // it must not hang either
         auto wg = std::make_unique<wait_group>();
         wg->go([]() -> task<> { co_await sleep_for(1h); });
-        co_await settle();
+        co_await until_all_parked();
         wg.reset();
         co_await sleep_for(2h);
     });
