@@ -4,12 +4,15 @@
 // medians over the rounds. An absolute time holds for one machine; the ratio carries over. tools/bench runs
 // more rivals, and each case in a process of its own.
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cases/cases.hpp"
@@ -103,6 +106,7 @@ void print_rounds(const std::vector<bench_case>& cases, const options& o) {
 int main(int argc, char** argv) {
     try {
         const options o = bench::read_options(argc, argv);
+        if (o.beside) std::thread([] { ::pause(); }).detach();
         if (o.help) {
             std::fputs(bench::usage, stdout);
             return 0;

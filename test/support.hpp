@@ -68,16 +68,34 @@ private:
     std::optional<std::string> before_;
 };
 
-/// For a scope, the library takes the paths of a process with several threads: real atomics.
-class as_if_threads_ran {
+/// At the end of a scope the calling thread owns what it owned before. No other thread may be in the library.
+class owned_as_before {
 public:
-    as_if_threads_ran() noexcept : saved_(__libc_single_threaded) { __libc_single_threaded = 0; }
-    ~as_if_threads_ran() { __libc_single_threaded = saved_; }
-    as_if_threads_ran(const as_if_threads_ran&) = delete;
-    as_if_threads_ran& operator=(const as_if_threads_ran&) = delete;
+    owned_as_before() noexcept : state_(ownership::all.state), one_thread_(__libc_single_threaded) {}
+    ~owned_as_before() {
+        // glibc clears its flag once only: where threads were started meanwhile it has to stay so.
+        if (!one_thread_) __libc_single_threaded = 0;
+        ownership::all.state = state_;
+        ownership::mine = state_ == ownership::state_of::owned;
+    }
+    owned_as_before(const owned_as_before&) = delete;
+    owned_as_before& operator=(const owned_as_before&) = delete;
+
+protected:
+    using ownership = levada::detail::ownership;
 
 private:
-    char saved_;
+    ownership::state_of state_;
+    char one_thread_;
+};
+
+/// For a scope, the library takes the paths of a process whose threads share it: real atomics.
+class as_if_threads_ran : owned_as_before {
+public:
+    as_if_threads_ran() noexcept {
+        __libc_single_threaded = 0;
+        ownership::all.state = ownership::state_of::ended;
+    }
 };
 
 /// Catch2's assertions are for one thread at a time: while several run a test, each waits for its turn.
@@ -329,7 +347,7 @@ private:
 /// A test case whose body is a coroutine:
 /// `TEST_TASK("a closed channel is ready") { ... co_await ch.recv(); ... }`
 /// It is a second, hidden one too, which runs it on four loops at once: `test_sync "[.four_loops]"`. (In a
-/// process of its own, since a process that has had threads has left the library's paths for a single one.)
+/// process of its own: where a second thread has used the library, nobody owns it any more.)
 #define TEST_TASK(NAME)                                                                                      \
     LEVADA_INTERNAL_TEST_TASK(INTERNAL_CATCH_UNIQUE_NAME(levada_test_task_), NAME, everywhere)
 /// The same for one that sets up a state step by step, and is wrong if others run between two steps.

@@ -6,13 +6,14 @@ namespace bench {
 
 const char* const usage =
     "usage: channel [--rounds N] [--only SUBSTRING | --case NAME] [--scale X] [--threads N]\n"
-    "               [--eager] [--clock wall|cpu] [--no-go | --lines | --list]\n"
+    "               [--eager] [--beside] [--clock wall|cpu] [--no-go | --lines | --list]\n"
     "  --rounds N        how often everything runs (5)\n"
     "  --only SUBSTRING  only cases whose name contains it\n"
     "  --case NAME       only the case of that name\n"
     "  --scale X         multiplies the work of every case (1)\n"
     "  --threads N       loops, and CPUs to run on (1)\n"
     "  --eager           the threads of all loops start at once, and not when they would pay\n"
+    "  --beside          the process has one thread more, which sleeps, as most programs have\n"
     "  --clock WHICH     wall: the time that passes (the default); cpu: the processor time of the\n"
     "                    process, which leaves its neighbours out, for --threads 1\n"
     "  --no-go           leaves Go out\n"
@@ -57,6 +58,7 @@ options read_options(int argc, char** argv) {
         else if (option == "--only") read.only = value();
         else if (option == "--case") read.name = value();
         else if (option == "--eager") read.how.eager = true;
+        else if (option == "--beside") read.beside = true;
         else if (option == "--no-go") read.go = false;
         else if (option == "--lines") read.lines = true;
         else if (option == "--list") read.list = true;

@@ -14,6 +14,7 @@ struct options {
     std::string only;
     std::string name; // of the one case; empty: all
     settings how;
+    bool beside = false; // one more thread, which sleeps
     bool go = true;
     bool lines = false;
     bool list = false;

@@ -10,8 +10,8 @@ namespace {
 
 // Guards the lists of cancellers, and `queued` and `running` callbacks. One for all: it is taken only by
 // those who cancel a token that has callbacks, and by callbacks that go at that moment.
-lock& running_lock() noexcept {
-    static lock l;
+thread_lock& running_lock() noexcept {
+    static thread_lock l;
     // In the child of a fork it is free. (Out of memory, it may not be.)
     static const int registered =
         ::pthread_atfork([] { l.acquire(); }, [] { l.release(); }, [] { l.release(); });

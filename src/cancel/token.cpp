@@ -14,7 +14,7 @@ constinit levada::executor* levada_executors = nullptr;
 namespace levada {
 
 struct executor::registry {
-    detail::lock guard; // guards the list, and which root each has
+    detail::thread_lock guard; // guards the list, and which root each has
 
     static registry& all() noexcept {
         static constinit registry r; // of nothing that is destroyed: executors may outlive main

@@ -1,7 +1,8 @@
 #include <levada/debug/trace.hpp>
 
-#include <fcntl.h>
 #include <sys/single_threaded.h>
+
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -85,7 +86,8 @@ public:
             const detail::lock_guard guard(l->guard);
             l->reset(true);
         }
-        __libc_single_threaded = 0; // the paths for one thread have no hooks
+        detail::owner_section::end_for_good(); // sections have no hooks
+        __libc_single_threaded = 0;            // and there is no other way to be alone
         detail::trace_to.store(this, std::memory_order_seq_cst);
     }
     trace::summary end(const std::string& file);

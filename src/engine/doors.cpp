@@ -143,7 +143,7 @@ bool any_of::wait(task_block& task, frame_handle leaf, std::size_t alike, std::u
     }
     if (otherwise != no_arm) {
         // In turn none was ready. That is not yet to say that there was a moment when none was.
-        winner_ = single_threaded() ? no_arm : commit_at_once(all, {order.data(), order.size()});
+        winner_ = commit_at_once(all, {order.data(), order.size()});
         if (winner_ == no_arm) winner_ = otherwise;
         return task.completed_at_once(leaf);
     }

@@ -66,11 +66,14 @@ task_block& current_task(const char* what) noexcept {
 
 void task_block::launch(tree_node& below) noexcept {
     schedule_point();
-    below.adopt_task(*this);
     executor& on = *home();
-    work_list* const direct = single_threaded() ? on.direct_start() : nullptr;
-    if (direct) direct->push(*this);
-    else if (executor::current() == &on) on.start(*this);
+    {
+        const owner_section section;
+        below.adopt_task(*this);
+        if (section)
+            if (work_list* const direct = on.direct_start()) return direct->push(*this);
+    }
+    if (executor::current() == &on) on.start(*this);
     else on.post(*this);
 }
 
@@ -264,7 +267,7 @@ void task_block::end() noexcept {
     ended(todo);
     const bool was_cancelled = has(task_flag::cancelled); // a joiner writes the flags once it sees the end
     set_ended();
-    if (single_threaded() && !has(task_flag::kept) && end_alone(was_cancelled)) [[likely]] {
+    if (!has(task_flag::kept) && end_in_section(was_cancelled)) [[likely]] {
         if (!todo.empty()) todo.run();
         unref();
         return;
@@ -282,6 +285,12 @@ void task_block::end() noexcept {
     }
     todo.run();
     unref();
+}
+
+bool task_block::end_in_section(bool was_cancelled) noexcept {
+    const owner_section section;
+    // Who has a token of it, on any thread, may poll that without coming: then it stays below its parent.
+    return section && has_references(has_handle() ? 2 : 1) && end_alone(was_cancelled);
 }
 
 void task_block::end_for_handle() noexcept {

@@ -15,7 +15,8 @@ namespace levada::detail {
 bool waiter::begin_look() noexcept {
     auto w = word_.load(std::memory_order_acquire);
     const auto looked = [&] { return (w & ~std::uint64_t(0xff)) | raw(park_state::looked_at); };
-    if (single_threaded()) {
+    if (const owner_section section; section) {
+        w = word_.load(std::memory_order_relaxed);
         if (state_of(w) != park_state::parked) return false;
         word_.store(looked(), std::memory_order_relaxed);
         return true;

@@ -1,5 +1,6 @@
 #include <levada/loop/event_loop.hpp>
 
+#include <sys/single_threaded.h>
 #include <time.h>
 
 #include <algorithm>
@@ -98,7 +99,7 @@ event_loop::event_loop(std::unique_ptr<detail::ring> r)
       offered_(std::make_unique<detail::offered_work>()) {
     detail::count_forks();
     made_in_ = detail::forks();
-    set_direct(queue_->woken(), queue_->started());
+    show_lists();
     ring_->call(attention_);
     set_calls(attention_);
 }
@@ -156,7 +157,20 @@ private:
 
 void event_loop::wake_urgently(bool urgent) noexcept {
     queue_->wake_urgently(urgent);
-    if (direct()) set_direct(queue_->woken(), queue_->started());
+    if (!poll_fd_) show_lists();
+}
+
+// While nobody watches, whoever starts or wakes a task has to come to start() and wake().
+void event_loop::show_lists() noexcept {
+    if (watched_) set_direct(queue_->woken(), queue_->started());
+    else forget_direct();
+}
+
+void event_loop::watch() noexcept {
+    group_->wake_watcher();
+    granularity_->begin_turn(steps()); // what that took is no step of a task
+    watched_ = true;
+    if (!poll_fd_) show_lists();
 }
 
 bool event_loop::anything_ready() const noexcept { return !queue_->empty(); }
@@ -166,16 +180,18 @@ void event_loop::enter() {
     if (entered_) return;
     ring_->enable();
     owner_ = std::this_thread::get_id();
+    if (clockid_t clock; ::pthread_getcpuclockid(::pthread_self(), &clock) == 0)
+        clock_.store(clock, std::memory_order_relaxed);
     wakeup_fd_->listen();
     entered_ = true;
 }
 
 void event_loop::post(work& w) noexcept {
-    const bool inside = executor::current() == this;
-    if (detail::single_threaded() || inside) {
-        queue_->woken().push(w);
-        if (poll_fd_ && !inside) poll_fd_->signal();
-        return;
+    if (executor::current() == this) return queue_->push_woken(w);
+    if (const auto in = detail::owner_section::enter_if_mine(); in != detail::owner_section::entered::none) {
+        queue_->push_woken(w);
+        if (poll_fd_) poll_fd_->signal();
+        return detail::owner_section::leave(in);
     }
     // All of it under the lock: once it is let go, the work may run, and the loop may be destroyed by it.
     detail::lock_guard guard(inbox_lock_);
@@ -227,7 +243,7 @@ void event_loop::look(std::uint32_t operations) noexcept {
     if (asked) attention_.clear(attention::look);
     const bool waits = anything_ready();
     if (waits && shares()) {
-        if (judges() && granularity_->look(steps() + operations)) set_coarse(true);
+        if (judges() && granularity_->look(steps() + operations)) coarse_ = true;
         offer_ahead();
         if (granularity_looks_ != 0 && --granularity_looks_ != 0) {
             attention_.set(attention::look); // and again after the next operation or run
@@ -249,11 +265,31 @@ void event_loop::offer_ahead() noexcept {
         offers_ahead_ = offer(2 * (granularity_->long_steps() ? offer_at_once : offer_ahead_at_once));
 }
 
-std::uint64_t event_loop::steps() const noexcept { return ran_ + context()->operations; }
+std::uint64_t event_loop::steps() const noexcept { return ran() + context()->operations; }
+
+bool event_loop::anything_waits() const noexcept { return !queue_->seems_empty(); }
+
+std::uint64_t event_loop::processor_time() const noexcept {
+    const clockid_t clock = clock_.load(std::memory_order_relaxed);
+    timespec t{};
+    if (clock == no_clock || ::clock_gettime(clock, &t) != 0) return 0; // its thread has ended
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+bool event_loop::offer_behind_it() noexcept {
+    detail::ready_half taken = queue_->visit_half(2 * offer_at_once, *this);
+    if (taken.size == 0) return false;
+    publish_offer(std::move(taken));
+    return true;
+}
 
 bool event_loop::run_tasks() noexcept {
     if (!anything_ready()) return false;
     offers_ahead_ = true;
+    if (watched_ && judges() && group_->watcher_rests()) {
+        watched_ = false;
+        show_lists();
+    }
     if (attention_.has(attention::urgent, std::memory_order_relaxed)) attention_.clear(attention::urgent);
     const std::uint64_t began = detail::ticks();
     may_run_until_ = began + (ring_->is_guest() ? guest_turn : least_turn);
@@ -276,10 +312,11 @@ bool event_loop::run_tasks() noexcept {
 
     const auto run = [&](work& w) {
         if (coarse_) offer_ahead();
+        else if (!watched_ && anything_ready()) watch();
         if (detail::trace_sink* const trace = detail::tracing()) [[unlikely]]
             trace->run(w);
         else w.run();
-        ++ran_;
+        ran_.store(ran() + 1, std::memory_order_relaxed);
         budget_kept_ = 0;
     };
     bool over = false;
@@ -291,13 +328,13 @@ bool event_loop::run_tasks() noexcept {
         attention_.clear(attention::urgent);
         watch_timers(); // which may have called so too
     };
-    const std::uint64_t ran_before = ran_;
+    const std::uint64_t ran_before = ran();
     detail::run_queue& queue = *queue_;
     while (queue.has_urgent()) {
         offers_ahead_ = true;
         queue.begin_urgent();
         const urgent_wakes during(*this); // what they wake is as urgent as they are
-        while (!over && ran_ - ran_before < tasks_a_turn) {
+        while (!over && ran() - ran_before < tasks_a_turn) {
             work* const w = queue.next_urgent();
             if (!w) break;
             call_for_those_behind(queue.has_urgent()); // they do not wait for a whole budget of its steps
@@ -326,7 +363,7 @@ bool event_loop::run_tasks() noexcept {
             serve_timers(); // a limit, perhaps of one of them
             if (queue.has_urgent()) attention_.set(attention::urgent);
         }
-        if (ran_ != ran_before) {
+        if (ran() != ran_before) {
             const std::uint64_t now = detail::ticks();
             may_run_until_ = std::max(may_run_until_, now + std::min(now - began, most_turn));
         }
@@ -338,9 +375,9 @@ bool event_loop::run_tasks() noexcept {
     }
     if (judges()) {
         if (!granularity_->coarse()) {
-            if (anything_ready() && granularity_->look_back(steps())) set_coarse(true);
+            if (anything_ready() && granularity_->look_back(steps())) coarse_ = true;
         } else if (granularity_->end_turn(steps())) {
-            set_coarse(false);
+            coarse_ = false;
         }
     }
     queue.end_turn();
@@ -387,18 +424,17 @@ void event_loop::set_alarm(bool others_wait) noexcept {
     alarm_->set(next);
 }
 
-void event_loop::set_coarse(bool coarse) noexcept {
-    if (coarse) group_->start_soon();
-    coarse_ = coarse;
-}
-
-// Offers half of what is ready, of the first `most`, to loops that have nothing to do; of what is urgent only
-// if one of them is there, or steps are long. False if there was some, and none of it may move.
+// Offers half of what is ready, of the first `most`, to loops that have nothing to do, and starts these; of
+// what is urgent only if one of them is there, or steps are long. False if there was some, and none of it may
+// move.
 bool event_loop::offer(int most) noexcept {
     const bool urgent_too = group_->anybody_idle() || group_->eager() || granularity_->long_steps();
     detail::ready_half taken = queue_->take_half(most, urgent_too, *this);
     const bool none_may_move = taken.none_may_move;
-    if (taken.size != 0) publish_offer(std::move(taken));
+    if (taken.size != 0) {
+        publish_offer(std::move(taken));
+        group_->start_soon();
+    }
     return !none_may_move;
 }
 
@@ -415,14 +451,16 @@ bool event_loop::let_steal(event_loop& thief) noexcept {
 }
 
 void event_loop::wake(detail::waiter& p) noexcept {
+    if (!watched_ && context()->task) watch(); // that task may go on to compute for long
     if (p.home() == this || (group_ && !group_->pinned() && works_with(*p.home()) && p.move_to(*this))) {
-        queue_->woken().push(p);
+        queue_->push_woken(p);
         // The running task may go on for long.
         if (coarse_ && group_->anybody_idle()) attention_.set(attention::look);
     } else p.home()->post(p);
 }
 
 void event_loop::start(work& w) noexcept {
+    if (!watched_) watch(); // the task that starts it may go on to compute for long
     // The task that starts it may go on to compute for long, and whoever is idle need not wait for that.
     if (coarse_ && group_->anybody_idle() && w.move_to(*this)) {
         detail::ready_half one;
@@ -430,7 +468,7 @@ void event_loop::start(work& w) noexcept {
         one.size = 1;
         publish_offer(std::move(one));
     } else {
-        queue_->started().push(w);
+        queue_->push_started(w);
         offers_ahead_ = true; // it may move, whatever was found before
     }
 }
@@ -486,7 +524,7 @@ bool event_loop::sleep(time_point until) {
                nudged_.load(std::memory_order_seq_cst);
     };
     bool work = false;
-    if (group_ && !detail::single_threaded()) // with one thread, run_main sees it
+    if (group_ && !__libc_single_threaded) // with one thread, run_main sees it
         quiet_.store(ring_->submitted() == 0 && executor::next_deadline() == time_point::max(),
                      std::memory_order_seq_cst);
     if (grouped) {
@@ -508,7 +546,9 @@ bool event_loop::sleep(time_point until) {
         until = std::min(until, executor::next_deadline());
         if (quiet_.load(std::memory_order_relaxed))
             until = std::min(until, group_->look_for_deadlock(looks_++));
+        rests_.store(true, std::memory_order_release);
         serve_ring(until);
+        rests_.store(false, std::memory_order_release);
         sleeping_.store(false, std::memory_order_relaxed);
     }
     nudged_.store(false, std::memory_order_seq_cst);
@@ -527,6 +567,8 @@ void event_loop::join_group(detail::loop_group& c, event_loop& first) {
     group_ = &c;
     granularity_ = std::make_unique<detail::granularity>();
     coarse_ = c.eager() && c.size() > 1;
+    watched_ = !judges();
+    show_lists();
     if (&first != this) share_root(first);
 }
 
@@ -554,11 +596,13 @@ void event_loop::nudge() noexcept {
 void event_loop::run_in_group(const std::atomic<bool>& stop) noexcept {
     enter();
     detail::enter_executor entered(*this);
+    rests_.store(false, std::memory_order_release);
     while (!stop.load(std::memory_order_seq_cst)) {
         (void)turn(time_point::max());
         group_->report(*this);
     }
     end_multishots();
+    rests_.store(true, std::memory_order_release);
 }
 
 void event_loop::end_multishots() noexcept {
@@ -609,6 +653,7 @@ int event_loop::fd() {
     if (group_)
         detail::fatal("event_loop::fd of a loop of a runtime: only a loop of one's own can be polled");
     if (!poll_fd_) {
+        detail::owner_section::come_here();
         enter();
         auto made = std::make_unique<detail::poll_fd>();
         ring_->signal_to(made->event_fd());
@@ -658,7 +703,7 @@ time_point event_loop::next_deadline() const noexcept {
 bool event_loop::asleep_for_ever() const noexcept {
     // With more threads the loop_group looks whether one of the others might wake a task.
     if (group_ && group_->asleep_for_ever()) return true;
-    return detail::single_threaded() && !anything_ready() && ring_->in_flight() == 0 &&
+    return __libc_single_threaded && !anything_ready() && ring_->in_flight() == 0 &&
            executor::next_deadline() == time_point::max() && !ring_->has_news();
 }
 
@@ -667,6 +712,7 @@ bool event_loop::run_main(detail::task_block& main, duration shutdown_limit) {
     enter();
     detail::enter_executor entered(*this);
     bool asleep = false;
+    rests_.store(false, std::memory_order_release);
     if (group_) group_->watch(&main);
     while (main.state() != detail::park_state::ended) {
         if (asleep_for_ever()) {
@@ -683,6 +729,7 @@ bool event_loop::run_main(detail::task_block& main, duration shutdown_limit) {
             std::fprintf(stderr, "levada: the main task has ended, and what still lives is cancelled:\n%s",
                          left.c_str());
     shut_down(shutdown_limit);
+    rests_.store(true, std::memory_order_release);
     return !asleep;
 }
 

@@ -15,7 +15,7 @@ std::uint64_t ns_of(clockid_t clock) noexcept {
 
 // An operation costs some 50 ns more once there are threads, and handing a task over 100 to 1000.
 constexpr std::uint64_t coarse_ns = 150;
-constexpr std::uint64_t enough_ns = 100'000; // to be sure
+constexpr std::uint64_t enough_ns = 1'000'000; // to be sure: at first all is cold, and takes longer
 // Steps of this length pay at once: a thread is there in less than some ten of them.
 constexpr std::uint64_t long_ns = 5'000;
 constexpr std::uint64_t enough_long_ns = 25'000;

@@ -35,14 +35,19 @@ loop_group::loop_group(std::size_t loops, bool pinned, bool eager)
 }
 
 loop_group::~loop_group() {
-    if (made_in_ != forks() && !threads_.empty()) used_after_fork("a runtime");
+    if (made_in_ != forks()) {
+        if (!threads_.empty()) used_after_fork("a runtime");
+        watcher_.forget_thread();
+        first_watcher_started_ = false;
+        if (phase_.load() == phase::starting) phase_.store(phase::failed); // by a thread that is not here
+    }
     // What was started here without `run`, or lives on, ends while the threads do.
     phase_.wait(phase::starting);
     if (started() && first().root().live() != 0) first().end_all();
     (void)stop();
     // What was posted since, and what that posts, is called while all loops are there. The first loop still
     // runs tasks; on the others they are born cancelled.
-    for (bool again = true; again;) {
+    for (bool again = made_in_ == forks(); again;) {
         again = false;
         for (const auto& l : loops_) again = l->run_late() || again;
         if (first().on_own_thread() && first().root().live() != 0) {
@@ -80,47 +85,114 @@ void loop_group::start_soon() noexcept {
     }
 }
 
-void loop_group::begin_start(bool may_fail) {
-    if (size() == 1 || stop_.load()) return;
+bool loop_group::claim_start(bool may_fail) noexcept {
+    phase found = phase::alone;
+    if (size() == 1 || stop_.load() || !phase_.compare_exchange_strong(found, phase::starting)) return false;
+    start_may_fail_ = may_fail;
+    return true;
+}
+
+void loop_group::make_room() {
     sleepers_.reserve(size());
     loops_.reserve(size());
-    threads_.reserve(size() - 1);
-    phase_.store(phase::starting);
-    start_may_fail_ = may_fail;
-    cpus_ = allowed_cpus();
+    threads_.reserve(size());
+}
+
+// On the first loop's thread.
+void loop_group::begin_start(bool may_fail) {
+    if (!claim_start(may_fail)) return;
+    if (first_watcher_started_) return watcher_.call_away();
     try {
-        start_thread_of<&loop_group::start_others>();
+        make_room();
+        cpus_ = allowed_cpus();
+        start_thread<&loop_group::start_others>();
     } catch (...) {
         phase_.store(phase::alone);
         throw;
     }
 }
 
+void loop_group::wake_watcher() noexcept {
+    if (!has_watcher_.load(std::memory_order_relaxed) && phase_.load() == phase::alone &&
+        !first_watcher_started_ && shares() && !stop_.load()) {
+        cpus_ = allowed_cpus();
+        watcher_.begin();
+        has_watcher_.store(true); // first: it may become a loop's at once
+        try {
+            start_thread_of<&loop_group::run_watcher>(first_watcher_);
+            first_watcher_started_ = true;
+        } catch (const std::system_error&) {
+            has_watcher_.store(false);
+            // Then coarse work is seen after its first step only, and says so if there is no thread still.
+        }
+    }
+    if (has_watcher_.load()) watcher_.wake();
+}
+
+void loop_group::run_watcher() noexcept {
+    ::pthread_setname_np(::pthread_self(), "levada-watch");
+    if (watcher_.run()) {
+        has_watcher_.store(false);
+        start_others();
+    }
+}
+
+void loop_group::watch_others() noexcept {
+    ::pthread_setname_np(::pthread_self(), "levada-watch");
+    (void)watcher_.run();
+}
+
+bool loop_group::take_behind(event_loop& l) noexcept {
+    if (!l.anything_waits() || !shares() || (started() && !anybody_idle())) return false;
+    // Before the visit: a loop that finds its queue empty after it, and sleeps, sees this.
+    visiting_.store(true, std::memory_order_seq_cst);
+    const bool some = l.offer_behind_it();
+    const bool starts = some && !started() && claim_start(false);
+    if (some && !starts && !started()) l.nudge(); // nobody may come for it
+    visiting_.store(false, std::memory_order_seq_cst);
+    return starts;
+}
+
+// Whose they are does not change while all loops sleep, but for a start.
+std::size_t loop_group::own_threads() const noexcept {
+    return (started() ? loops_.size() : 1) + (has_watcher_.load() ? 1 : 0);
+}
+
+// There first: the thread may add those that it starts.
 template <void (loop_group::*Run)() noexcept>
-void loop_group::start_thread_of() {
+void loop_group::start_thread() {
+    try {
+        start_thread_of<Run>(threads_.emplace_back());
+    } catch (...) {
+        threads_.pop_back();
+        throw;
+    }
+}
+
+template <void (loop_group::*Run)() noexcept>
+void loop_group::start_thread_of(pthread_t& made) {
     const auto enter = [](void* self) -> void* {
         auto& group = *static_cast<loop_group*>(self);
         group.cpus_.take();
         (group.*Run)();
         return nullptr;
     };
-    // There first: the thread adds those that it starts.
-    if (const int error = cpus_.start_thread_elsewhere(threads_.emplace_back(), enter, this); error != 0) {
-        threads_.pop_back();
+    if (const int error = cpus_.start_thread_elsewhere(made, enter, this); error != 0)
         throw std::system_error(error, std::generic_category(), "pthread_create");
-    }
 }
 
 // On the second loop's thread, which then runs that loop.
 void loop_group::start_others() noexcept {
     phase ended_as = phase::started;
     try {
+        make_room();
         while (loops_.size() < size()) {
             auto made = std::make_unique<event_loop>();
             made->join_group(*this, first());
             loops_.push_back(std::move(made));
         }
-        for (std::size_t i = 2; i < size(); ++i) start_thread_of<&loop_group::run_next>();
+        for (std::size_t i = 2; i < size(); ++i) start_thread<&loop_group::run_next>();
+        if (shares() && !eager()) watch_all();
     } catch (const std::exception& e) {
         if (start_may_fail_) failure_ = std::current_exception();
         else give_up(e.what());
@@ -130,6 +202,17 @@ void loop_group::start_others() noexcept {
     phase_.notify_all();
     first().nudge(); // it may sleep, and nobody would find it among the sleepers
     run_next();
+}
+
+void loop_group::watch_all() noexcept {
+    watcher_.begin();
+    has_watcher_.store(true);
+    try {
+        start_thread<&loop_group::watch_others>();
+    } catch (const std::exception&) { // then a loop lays out what is ready between two steps only
+        has_watcher_.store(false);
+    }
+    watcher_.wake(); // for the loops that believe that somebody watches; it rests when they do
 }
 
 // Which of the loops a thread runs does not matter.
@@ -150,12 +233,18 @@ void loop_group::give_up(const char* why) noexcept {
 
 void loop_group::join_threads() noexcept {
     phase_.wait(phase::starting);
+    watcher_.end();
+    if (std::exchange(first_watcher_started_, false)) ::pthread_join(first_watcher_, nullptr);
     for (const pthread_t t : threads_) ::pthread_join(t, nullptr);
     threads_.clear();
+    has_watcher_.store(false);
+    watcher_.begin(); // it rests: whoever runs tasks wakes another one
 }
 
 bool loop_group::stop() noexcept {
     stop_.store(true, std::memory_order_seq_cst);
+    phase found = phase::alone;
+    (void)phase_.compare_exchange_strong(found, phase::failed); // nobody starts them from now on
     phase_.wait(phase::starting);
     for (std::size_t i = 1; i < loops_.size(); ++i) loops_[i]->stop();
     join_threads();
@@ -229,13 +318,19 @@ bool loop_group::woke_up(event_loop& l) noexcept {
 time_point loop_group::look_for_deadlock(unsigned looks) noexcept {
     if (!main_.load(std::memory_order_relaxed) || shutting_down_.load(std::memory_order_relaxed))
         return time_point::max();
-    const bool all_run = started();
+    bool all_run = false;
     {
         // Held throughout: no loop leaves sleepers_, so none takes its inbox or runs a task meanwhile. The
         // others are looked for first: what they have posted is there when the inboxes are looked at.
         lock_guard guard(idle_lock_);
+        const phase at = phase_.load(std::memory_order_seq_cst); // first: the rest may be younger, not older
+        all_run = at == phase::started;
         if (all_run && sleepers_.size() != loops_.size()) return time_point::max();
-        const others seen = look_for_others(all_run ? loops_.size() : 1, looks != 0);
+        // Tasks may be on their way from a loop that sleeps now to one that is started, or has to be woken.
+        if (visiting_.load(std::memory_order_seq_cst) || at == phase::starting ||
+            (!all_run && first_->offers_work()))
+            return first().now() + first_look_again;
+        const others seen = look_for_others(own_threads(), looks != 0);
         const bool in_a_handler = signal_handlers.load(std::memory_order_seq_cst) != 0;
         for (std::size_t i = 0; i < (all_run ? loops_.size() : 1); ++i) {
             const event_loop* const l = i == 0 ? first_ : loops_[i].get();

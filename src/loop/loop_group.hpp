@@ -8,11 +8,12 @@
 //    sleep counts itself in `idle_` (and out of `searching_`), then looks at all sizes once more; all of it
 //    sequentially consistent. So work that is shared is seen by a loop before it sleeps, or its sharer sees a
 //    sleeper and wakes one, or a searcher that has not had its last look.
-// 3. Threads are started once, all or none. Until then the first loop runs alone, and the process may have
-//    one thread. The first loop starts the second's thread, which makes the other loops and their threads
-//    while the first goes on; `phase_` says how far it is. Until that is `started` or `failed`, the thread
-//    that starts them owns `loops_` but for its first, and `threads_`; from then on the first loop's thread
-//    does.
+// 3. The loops' threads are started once, all or none. Until then the first loop runs alone, and there is at
+//    most the watcher's thread (watcher.hpp) beside it, which becomes the second loop's; where there is none,
+//    the first loop starts one. It makes the other loops and their threads, and a new watcher's, while the
+//    first goes on; `phase_` says how far it is. Whoever changes it to `starting` has them started. Until it
+//    is `started` or `failed`, the thread that starts them owns `loops_` but for its first, and `threads_`;
+//    from then on the first loop's thread does.
 //
 // Lock order: idle_lock_, then the mutexes of the pools (see offload_pool.hpp). The lists' locks and inboxes
 // are taken alone.
@@ -32,6 +33,7 @@
 
 #include "library_thread.hpp"
 #include "ticks.hpp"
+#include "watcher.hpp"
 
 namespace levada::detail {
 
@@ -88,6 +90,22 @@ public:
     [[nodiscard]] time_point look_for_deadlock(unsigned looks) noexcept;
     [[nodiscard]] bool asleep_for_ever() const noexcept { return asleep_.load(std::memory_order_seq_cst); }
 
+    /// A work runs while others are ready. Starts the watcher's thread, or wakes it.
+    void wake_watcher() noexcept;
+    [[nodiscard]] bool watcher_rests() const noexcept { return watcher_.rests(); }
+
+    // Called by the watcher, on its thread.
+
+    /// Calls `f(i, loop)` for each loop that has a thread.
+    template <class F>
+    void for_each_loop(const F& f) {
+        if (!started()) return f(std::size_t(0), *first_);
+        for (std::size_t i = 0; i < loops_.size(); ++i) f(i, *loops_[i]);
+    }
+    /// A work of `l` computes for long: has others take what waits behind it. True where there are none, and
+    /// the caller has to start them.
+    [[nodiscard]] bool take_behind(event_loop& l) noexcept;
+
     // What loops tell the first one.
     void watch(const task_block* main) noexcept { main_.store(main, std::memory_order_release); }
     void shutting_down() noexcept { shutting_down_.store(true, std::memory_order_seq_cst); }
@@ -99,9 +117,17 @@ private:
     enum class phase : std::uint32_t { alone, starting, started, failed };
 
     void begin_start(bool may_fail);
+    [[nodiscard]] bool claim_start(bool may_fail) noexcept;
+    void make_room();
+    void run_watcher() noexcept;
+    void watch_others() noexcept;
+    [[nodiscard]] std::size_t own_threads() const noexcept;
     template <void (loop_group::*Run)() noexcept>
-    void start_thread_of();
+    void start_thread();
+    template <void (loop_group::*Run)() noexcept>
+    void start_thread_of(pthread_t& made);
     void start_others() noexcept;
+    void watch_all() noexcept;
     void run_next() noexcept;
     void join_threads() noexcept;
     void give_up(const char* why) noexcept;
@@ -115,6 +141,11 @@ private:
     std::vector<pthread_t> threads_; // likewise; the first starts the others
     std::atomic<phase> phase_{phase::alone};
     bool start_may_fail_ = false;
+    watcher watcher_{*this};
+    pthread_t first_watcher_{};               // whose thread may have become a loop's
+    bool first_watcher_started_ = false;      // the first loop's, as first_watcher_
+    std::atomic<bool> has_watcher_{false};    // a thread that is the watcher's now
+    std::atomic<bool> visiting_{false};       // it has taken tasks that stand in no list for a moment
     allowed_cpus cpus_;                       // of the first thread, when it starts the second
     std::exception_ptr failure_;              // with phase::failed
     std::atomic<std::size_t> next_to_run_{1}; // of loops_
@@ -128,7 +159,7 @@ private:
     std::atomic<std::uint64_t> woken_at_{
         0}; // ticks; relaxed, as it only says for how long to leave work to others
     std::atomic<std::uint32_t> searching_{0}; // loops that will look at all lists once more before they sleep
-    lock idle_lock_;                          // guards what follows
+    thread_lock idle_lock_;                   // guards what follows
     std::vector<event_loop*> sleepers_;
     time_point quiet_since_ =
         time_point::max(); // no loop has run a task since that look, while there are signals

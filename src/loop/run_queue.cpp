@@ -34,6 +34,7 @@ std::size_t give_half(Next next, int most, executor& home, work_list& given, wor
 } // namespace
 
 work* run_queue::next_usual() noexcept {
+    const held h(guard_);
     const unsigned run = ++runs_;
     stack_fresh();
     if (run % turn_of_stack == 0) {
@@ -54,11 +55,13 @@ work* run_queue::next_usual() noexcept {
 }
 
 void run_queue::push_interrupted(work& w) noexcept {
+    const held h(guard_);
     if (++interruptions_ % turn_of_others != 0) ready_.push_front(w);
     else ready_.push(w);
 }
 
 void run_queue::end_turn() noexcept {
+    const held h(guard_);
     if (later_.empty()) return;
     const bool younger = !(fresh_.empty() && stack_.empty() && old_.empty());
     if (younger && runs_ - runs_before_later_ < most_runs_before_later) return;
@@ -66,6 +69,7 @@ void run_queue::end_turn() noexcept {
 }
 
 bool run_queue::make_urgent(work& w) noexcept {
+    const held h(guard_);
     for (work_list* from : {&ready_, &later_, &stack_, &old_})
         if (from->extract(w, most_looked_through)) {
             urgent_.push(w);
@@ -74,7 +78,15 @@ bool run_queue::make_urgent(work& w) noexcept {
     return false;
 }
 
-ready_half run_queue::take_half(int most, bool urgent_too, executor& home) noexcept {
+ready_half run_queue::visit_half(int most, executor& home) noexcept {
+    owner_section::end_for_good();
+    if (!guard_.visit()) return {};
+    ready_half taken = take_out_half(most, true, home);
+    guard_.end_visit();
+    return taken;
+}
+
+ready_half run_queue::take_out_half(int most, bool urgent_too, executor& home) noexcept {
     ready_half taken;
     work_list kept, kept_urgent;
     if (urgent_too) {

@@ -62,7 +62,7 @@ bool detail::arrive_op::arrive(task_block& task, frame_handle leaf) noexcept {
     task.park();
     // A cancel between the look above and the park claims the park; one before it is seen here.
     executor& home = *task.home();
-    const bool late = !single_threaded() && task.is_cancelled() && task.unpark();
+    const bool late = task.is_cancelled() && task.unpark();
     if (late) task.set_cancelled();
     l.release();
     if (late) home.post(task);

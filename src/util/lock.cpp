@@ -1,24 +1,17 @@
 #include <levada/detail/util/lock.hpp>
 
 #include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <ctime>
 
+#include "barrier.hpp"
+
 namespace levada::detail {
 namespace {
 
 constexpr int tries = 100; // about a microsecond: longer than any section that is held
-
-long membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0); }
-
-/// Every thread of the process passes a full barrier before this returns. False where that cannot be had.
-bool barrier_for_all() noexcept {
-    static const bool registered = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
-    return registered && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
-}
 
 long futex(std::atomic<std::uint32_t>& word, int op, std::uint32_t value, const timespec* limit) noexcept {
     static_assert(sizeof(word) == sizeof(std::uint32_t));
@@ -29,7 +22,7 @@ long futex(std::atomic<std::uint32_t>& word, int op, std::uint32_t value, const 
 
 std::atomic<std::uint32_t> lock_sleepers::table[size];
 
-void lock::acquire_slow() noexcept {
+void thread_lock::acquire_slow() noexcept {
     for (int i = 0; i < tries; ++i) {
         if (word_.load(std::memory_order_relaxed) == 0 && word_.exchange(1, std::memory_order_acquire) == 0)
             return;
@@ -43,6 +36,6 @@ void lock::acquire_slow() noexcept {
     sleepers.fetch_sub(1, std::memory_order_seq_cst);
 }
 
-void lock::wake() noexcept { futex(word_, FUTEX_WAKE, 1, nullptr); }
+void thread_lock::wake() noexcept { futex(word_, FUTEX_WAKE, 1, nullptr); }
 
 } // namespace levada::detail

@@ -111,7 +111,7 @@ void take_membarrier_away() {
 TEST_CASE("where the kernel has no membarrier, a thread that sleeps on a lock still goes on") {
     auto d = test_support::run_to_death([] {
         take_membarrier_away();
-        lock l;
+        thread_lock l;
         long count = 0;
         std::vector<std::thread> threads;
         for (int t = 0; t < 4; ++t)

@@ -26,14 +26,8 @@ struct temporary {
     }
 };
 
-/// A trace takes the paths for several threads from its begin on; afterwards as before.
-class as_before {
-public:
-    ~as_before() { __libc_single_threaded = saved_; }
-
-private:
-    char saved_ = __libc_single_threaded;
-};
+/// A trace ends the ownership when it begins.
+using test_support::owned_as_before;
 
 std::size_t count(const std::string& text, const std::string& what) {
     std::size_t n = 0;
@@ -44,7 +38,7 @@ std::size_t count(const std::string& text, const std::string& what) {
 } // namespace
 
 TEST_CASE("one trace is taken at a time") {
-    const as_before after;
+    const owned_as_before after;
     const temporary file;
     debug::trace first(file.path);
     CHECK_THROWS_AS(debug::trace("/tmp/another"), std::logic_error);
@@ -54,7 +48,7 @@ TEST_CASE("one trace is taken at a time") {
 }
 
 TEST_CASE("a trace that cannot be written says so, and the next can be taken") {
-    const as_before after;
+    const owned_as_before after;
     debug::trace t("/no/such/folder/file");
     CHECK_THROWS_WITH(t.stop(),
                       Catch::Matchers::ContainsSubstring("cannot be written to /no/such/folder/file"));
@@ -64,13 +58,13 @@ TEST_CASE("a trace that cannot be written says so, and the next can be taken") {
 }
 
 TEST_CASE("a full disk is an error of the trace") {
-    const as_before after;
+    const owned_as_before after;
     debug::trace t("/dev/full");
     CHECK_THROWS_AS(t.stop(), std::system_error);
 }
 
 TEST_CASE("names with quotes and task_block characters stay valid, and each trace begins anew") {
-    const as_before after;
+    const owned_as_before after;
     const temporary file;
     const auto traced = [&](const char* name) {
         debug::trace t(file.path);
@@ -91,7 +85,7 @@ TEST_CASE("names with quotes and task_block characters stay valid, and each trac
 }
 
 TEST_CASE("a trace of four loops and a plain thread has each of their wake-ups, and drops nothing") {
-    const as_before after;
+    const owned_as_before after;
     const test_support::with_loops unset;
     const temporary file;
     debug::trace t(file.path);
@@ -114,7 +108,7 @@ TEST_CASE("a trace of four loops and a plain thread has each of their wake-ups, 
 }
 
 TEST_CASE("what a woken task waited for may be gone before it runs") {
-    const as_before after;
+    const owned_as_before after;
     const temporary file;
     {
         debug::trace t(file.path);

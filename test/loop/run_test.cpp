@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -245,8 +246,8 @@ TEST_CASE("destroying a loop with parked tasks and operations in flight frees al
     for (bool threads : {false, true}) {
         for (int turns = 0; turns < 4; ++turns) {
             INFO("after " << turns << " turns" << (threads ? ", with real atomics" : ""));
-            const char saved = __libc_single_threaded;
-            if (threads) __libc_single_threaded = 0;
+            std::optional<test_support::as_if_threads_ran> real_atomics;
+            if (threads) real_atomics.emplace();
             const std::size_t frames = frame_pool::live();
             std::string log;
             {
@@ -259,7 +260,6 @@ TEST_CASE("destroying a loop with parked tasks and operations in flight frees al
             }
             CHECK(log.size() == 302);
             CHECK(frame_pool::live() == frames);
-            __libc_single_threaded = saved;
         }
     }
 }
@@ -267,8 +267,8 @@ TEST_CASE("destroying a loop with parked tasks and operations in flight frees al
 TEST_CASE("a function that was posted to a loop which never ran goes with the loop") {
     for (bool threads : {false, true}) {
         INFO((threads ? "with threads" : "without threads"));
-        const char saved = __libc_single_threaded;
-        if (threads) __libc_single_threaded = 0;
+        std::optional<test_support::as_if_threads_ran> real_atomics;
+        if (threads) real_atomics.emplace();
         auto owned = std::make_shared<int>(1);
         const std::weak_ptr<int> left = owned;
         {
@@ -276,6 +276,5 @@ TEST_CASE("a function that was posted to a loop which never ran goes with the lo
             loop.post([o = std::move(owned)] { (void)o; });
         }
         CHECK(left.expired());
-        __libc_single_threaded = saved;
     }
 }

@@ -153,6 +153,22 @@ SCENARIO("an idle loop that lives across a fork can be destroyed in the child") 
            }).well());
 }
 
+SCENARIO("a runtime of which only the watcher has a thread can be destroyed in the child of a fork") {
+    ::unsetenv("LEVADA_LOOPS");
+    auto rt = std::make_unique<runtime>(runtime_options{.loops = 2});
+    const auto yield = []() -> task<> { co_await this_task::yield(); };
+    EXPECT(rt->run([yield]() -> task<> {
+        co_await with_group([yield](task_group& g) -> task<> {
+            for (int i = 0; i < 3; ++i) g.go(yield);
+            co_return;
+        });
+    }) == 0);
+    EXPECT(in_a_child([&] {
+               rt.reset();
+               EXPECT(runtime({.loops = 2}).run(yield) == 0);
+           }).well());
+}
+
 SCENARIO("a call of offload that returns in the child of its own fork is refused with a sentence") {
     EXPECT(run([]() -> task<> {
                const auto child = co_await offload([] {

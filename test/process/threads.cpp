@@ -162,44 +162,44 @@ SCENARIO("io_uring's own workers do not hide that all tasks are asleep") {
 }
 
 SCENARIO("without a single thread offload throws, and what has an outcome gives it") {
-    EXPECT(run([]() -> task<> {
-               test_process::let_threads_start(0);
-               bool called = false;
-               std::error_code why;
-               try {
-                   co_await offload([&called] { called = true; });
-               } catch (const std::system_error& e) {
-                   why = e.code();
-               }
-               EXPECT(why == std::errc::resource_unavailable_try_again);
-               EXPECT(!called);
-               try {
-                   auto in_time = co_await with_timeout(1h, offload([&called] { called = true; }));
-                   static_cast<void>(in_time);
-                   EXPECT(false);
-               } catch (const std::system_error& e) {
-                   EXPECT(e.code() == std::errc::resource_unavailable_try_again);
-               }
-               auto found = co_await resolve("somewhere");
-               EXPECT(!found && found.error() == std::errc::resource_unavailable_try_again);
-               auto connected = co_await tcp_stream::connect("somewhere:1");
-               EXPECT(!connected && connected.error() == std::errc::resource_unavailable_try_again);
-               const std::string path = "process-test-" + std::to_string(::getpid());
-               auto f = co_await file::open(path, file_mode::write | file_mode::create);
-               EXPECT(f);
-               ::unlink(path.c_str());
-               auto cut = co_await f->truncate(10);
-               EXPECT(!cut && cut.error() == std::errc::resource_unavailable_try_again);
-               EXPECT(offload_threads() == 0);
-               test_process::let_threads_start(1); // one is enough for all of them
-               co_await with_group([](task_group& g) -> task<> {
-                   for (int i = 0; i < 10; ++i) g.go([]() -> task<> { co_await offload([] {}); });
-                   co_return;
-               });
-               EXPECT(offload_threads() == 1);
-               auto now = co_await f->truncate(10);
-               EXPECT(now);
-           }) == 0);
+    EXPECT(runtime({.loops = 1}).run([]() -> task<> {
+        test_process::let_threads_start(0);
+        bool called = false;
+        std::error_code why;
+        try {
+            co_await offload([&called] { called = true; });
+        } catch (const std::system_error& e) {
+            why = e.code();
+        }
+        EXPECT(why == std::errc::resource_unavailable_try_again);
+        EXPECT(!called);
+        try {
+            auto in_time = co_await with_timeout(1h, offload([&called] { called = true; }));
+            static_cast<void>(in_time);
+            EXPECT(false);
+        } catch (const std::system_error& e) {
+            EXPECT(e.code() == std::errc::resource_unavailable_try_again);
+        }
+        auto found = co_await resolve("somewhere");
+        EXPECT(!found && found.error() == std::errc::resource_unavailable_try_again);
+        auto connected = co_await tcp_stream::connect("somewhere:1");
+        EXPECT(!connected && connected.error() == std::errc::resource_unavailable_try_again);
+        const std::string path = "process-test-" + std::to_string(::getpid());
+        auto f = co_await file::open(path, file_mode::write | file_mode::create);
+        EXPECT(f);
+        ::unlink(path.c_str());
+        auto cut = co_await f->truncate(10);
+        EXPECT(!cut && cut.error() == std::errc::resource_unavailable_try_again);
+        EXPECT(offload_threads() == 0);
+        test_process::let_threads_start(1); // one is enough for all of them
+        co_await with_group([](task_group& g) -> task<> {
+            for (int i = 0; i < 10; ++i) g.go([]() -> task<> { co_await offload([] {}); });
+            co_return;
+        });
+        EXPECT(offload_threads() == 1);
+        auto now = co_await f->truncate(10);
+        EXPECT(now);
+    }) == 0);
 }
 
 SCENARIO("look-ups that nobody waits for do not keep calls from the pool, and those not begun never begin") {
@@ -319,6 +319,21 @@ SCENARIO("coarse work goes on with one loop where threads for the others cannot 
         }
         EXPECT(thrown);
     }
+}
+
+SCENARIO("where there are threads for the loops and none for who watches them, the loops start") {
+    ::unsetenv("LEVADA_LOOPS");
+    test_process::let_threads_start(2);
+    runtime rt({.loops = 3});
+    EXPECT(rt.run([&rt]() -> task<> {
+        std::array<std::thread::id, 3> on;
+        for (std::size_t i = 0; i < on.size(); ++i) {
+            auto other = spawn_on(rt.loop(i), [] { return std::this_thread::get_id(); });
+            on[i] = co_await or_throw(other.join());
+        }
+        EXPECT(on[0] != on[1] && on[1] != on[2] && on[2] != on[0]);
+        EXPECT(test_process::threads_refused() != 0);
+    }) == 0);
 }
 
 SCENARIO("a runtime that wants its threads at once throws where they cannot be had, and starts later") {

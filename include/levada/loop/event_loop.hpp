@@ -29,6 +29,7 @@ namespace detail {
 class alarm;
 class poll_fd;
 class loop_group;
+class watcher;
 class offered_work;
 class run_queue;
 struct ready_half;
@@ -138,6 +139,7 @@ public:
 
 private:
     friend class detail::loop_group;
+    friend class detail::watcher;
     template <class F>
     class posted final : public work {
     public:
@@ -205,15 +207,25 @@ private:
     }
     bool offer(int most) noexcept;
     void publish_offer(detail::ready_half&& taken) noexcept;
-    void set_coarse(bool coarse) noexcept;
+    void show_lists() noexcept;
+    void watch() noexcept;
 
-    std::uint64_t may_run_until_ = 0; // in ticks: before, nothing ends the turn but its count
-    std::uint64_t ran_ = 0;           // works, all of them
-    unsigned granularity_looks_ = 0;  // to take in this turn
-    std::uint32_t budget_kept_ = 0;   // of the running task's, until the next of them
-    unsigned hurries_ = 0;            // that are left to this turn
-    bool late_ = false;               // in run_late
-    bool usual_left_out_ = false;     // in the last turn, which the urgent works filled
+    // For the watcher, on its thread.
+    [[nodiscard]] bool rests() const noexcept { return rests_.load(std::memory_order_acquire); }
+    [[nodiscard]] std::uint64_t ran() const noexcept { return ran_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool anything_waits() const noexcept;
+    /// The processor time of its thread, in ns; 0 where it is not known.
+    [[nodiscard]] std::uint64_t processor_time() const noexcept;
+    /// Offers half of what is ready, while a task computes. False if there was nothing.
+    bool offer_behind_it() noexcept;
+
+    std::uint64_t may_run_until_ = 0;   // in ticks: before, nothing ends the turn but its count
+    std::atomic<std::uint64_t> ran_{0}; // works, all of them; relaxed: others only see it change
+    unsigned granularity_looks_ = 0;    // to take in this turn
+    std::uint32_t budget_kept_ = 0;     // of the running task's, until the next of them
+    unsigned hurries_ = 0;              // that are left to this turn
+    bool late_ = false;                 // in run_late
+    bool usual_left_out_ = false;       // in the last turn, which the urgent works filled
     detail::attention attention_;
     std::unique_ptr<detail::ring> ring_;
     std::unique_ptr<detail::alarm> alarm_;
@@ -228,7 +240,7 @@ private:
 
     // Guards inbox_, and poll_fd_ while it is set. Who posts or stops holds it until it has let go of the
     // loop.
-    detail::lock inbox_lock_;
+    detail::thread_lock inbox_lock_;
     detail::work_list inbox_;
     std::atomic<bool> nudged_{false};   // to look around again
     std::atomic<bool> sleeping_{false}; // the loop is, or is about to be, asleep in the kernel
@@ -236,6 +248,10 @@ private:
     detail::loop_group* group_ = nullptr;
     std::unique_ptr<detail::granularity> granularity_; // with a loop_group
     bool coarse_ = false;                              // the work here is worth another thread
+    bool watched_ = true;                    // somebody sees when a task here computes for long, or need not
+    std::atomic<bool> rests_{true};          // asleep, or not run at all; see the invariants of watcher.hpp
+    std::atomic<clockid_t> clock_{no_clock}; // of its thread's processor time
+    static constexpr clockid_t no_clock = -1;
     bool offers_ahead_ = true;       // for those who are not idle yet; not again this turn if none may move
     std::atomic<bool> quiet_{false}; // asleep, with nothing in the kernel and no timer
     unsigned looks_ = 0;             // for a deadlock, since a task has run

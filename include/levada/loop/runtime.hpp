@@ -38,8 +38,9 @@ struct runtime_options {
 /// A task that becomes ready runs on the loop of the one that woke it, and loops that have nothing to do take
 /// ready tasks from the others: so by default a task may resume on another thread after any `co_await`.
 ///
-/// The first loop runs on the thread that calls `run`. The other threads start when there is work for them:
-/// when tasks wait while another computes. Until then the program has one thread, and pays for no atomics.
+/// The first loop runs on the thread that calls `run`. The other loops start when there is work for them:
+/// when tasks wait while another computes, for which a thread of the runtime watches. Until then channels, tasks
+/// and tokens pay for no atomics.
 class runtime {
 public:
     /// Throws `std::invalid_argument` where LEVADA_LOOPS is no number from 1 to 1024, and `std::system_error`

@@ -19,7 +19,7 @@ class channel_base;
 
 enum class channel_role : std::uint8_t { receiver, sender, reservation };
 enum class channel_status : std::uint8_t { open, done, closed, no_memory };
-/// What a look at a channel found while the process has one thread: committed, it takes more than a look (and
+/// What a look at a channel found in a section of its owner's: committed, it takes more than a look (and
 /// nothing was changed), or it has to wait.
 enum class fast_try : std::uint8_t { committed, take_slow_path, must_wait };
 

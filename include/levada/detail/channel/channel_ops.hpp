@@ -30,23 +30,19 @@ class channel_awaitable : public awaitable_tag {
 public:
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class P>
-    [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) noexcept {
+    LEVADA_INTERNAL_AWAIT [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) noexcept {
         auto& self = static_cast<D&>(*this);
         promise_base& frame = h.promise();
         task_block& task = frame.owner();
         if (self.is_nil() || task.is_cancelled()) [[unlikely]]
             return wait_for(task, frame.frame(), self);
         if constexpr (requires { self.commit_alone(); }) {
-            if (single_threaded()) [[likely]] {
-                using enum fast_try;
+            using enum fast_try;
+            if (owner_section::alone()) [[likely]] {
                 const fast_try found = self.commit_alone();
                 if (found == committed) return task.completed_at_once(frame.frame());
                 if (found == must_wait) {
-                    self.who = &task;
-                    self.index = 0;
-                    (void)self.link();
-                    task.parks(frame.frame(), self);
-                    task.park_alone();
+                    park_alone(frame);
                     return true;
                 }
             }
@@ -55,9 +51,28 @@ public:
     }
 
 private:
+    LEVADA_INTERNAL_HOT void park_alone(promise_base& frame) noexcept {
+        auto& self = static_cast<D&>(*this);
+        task_block& task = frame.owner();
+        self.who = &task;
+        self.index = 0;
+        (void)self.link();
+        task.parks(frame.frame(), self);
+        task.park_alone();
+    }
     [[nodiscard, gnu::noinline, gnu::flatten]] bool commit_or_park(promise_base& frame) noexcept {
         auto& self = static_cast<D&>(*this);
         task_block& task = frame.owner();
+        if constexpr (requires { self.commit_alone(); }) {
+            using enum fast_try;
+            if (owner_section::enter_outer()) {
+                const fast_try found = self.commit_alone();
+                if (found == must_wait) park_alone(frame);
+                owner_section::leave_outer();
+                if (found == committed) return task.completed_at_once(frame.frame());
+                if (found == must_wait) return true; // nothing of the operation is touched any more
+            }
+        }
         if (trace_sink* const t = tracing()) [[unlikely]]
             t->awaits(task, self);
         lock& l = *self.shared_lock();
@@ -74,7 +89,7 @@ private:
         task.parks(frame.frame(), self);
         task.park();
         // A cancel between the look above and the park claims the park; one before it is seen here.
-        if (!single_threaded() && task.is_cancelled() && task.unpark()) [[unlikely]] {
+        if (task.is_cancelled() && task.unpark()) [[unlikely]] {
             task.set_cancelled();
             executor& home = *task.home();
             l.release();

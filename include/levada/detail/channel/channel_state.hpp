@@ -29,11 +29,14 @@
 #include <levada/detail/engine/waiter.hpp>
 #include <levada/detail/util/lock.hpp>
 
-// Inlined where it counts: clang asks for it here, g++ does it by `flatten` in channel_ops.hpp.
+// Inlined where it counts: clang asks for it here, g++ does it by `flatten` in channel_ops.hpp. The await itself
+// only by g++: clang may then keep what is local to it in the coroutine's frame, which others may resume by then.
 #if defined(__clang__)
 #define LEVADA_INTERNAL_HOT [[gnu::always_inline]]
+#define LEVADA_INTERNAL_AWAIT
 #else
-#define LEVADA_INTERNAL_HOT
+#define LEVADA_INTERNAL_HOT [[gnu::always_inline]]
+#define LEVADA_INTERNAL_AWAIT [[gnu::always_inline, gnu::flatten]]
 #endif
 
 namespace levada::detail {
@@ -84,7 +87,7 @@ public:
     channel_state(std::size_t capacity, await_site made_at)
         : channel_base(capacity, made_at), buffer_(capacity) {}
 
-    // While the process has one thread: the common cases, without the lock, and without a call of anything
+    // In a section of the owner's: the common cases, without the lock, and without a call of anything
     // but T's moves. So these need no saved registers, which cost as much as the operation.
 
     [[nodiscard]] LEVADA_INTERNAL_HOT fast_try recv_alone(recv_arm<T>& r) noexcept {

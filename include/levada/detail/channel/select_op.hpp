@@ -43,16 +43,14 @@ public:
         task_block& task = h.promise().owner();
         const frame_handle leaf = h.promise().frame();
         if constexpr (looks_itself) {
-            if (single_threaded() && !task.is_cancelled()) [[likely]] {
-                const std::uint32_t winner = look_alone(*task.home());
+            if (owner_section::alone() && !task.is_cancelled()) [[likely]] {
+                const std::uint32_t winner = look_alone(*task.home(), nullptr);
                 if (winner != no_arm) return commits(task, leaf, winner);
                 list();
                 return park_alone(task, leaf, InOrder);
             }
         }
-        list();
-        return wait(task, leaf, InOrder ? 0 : list_.size(),
-                    defaults ? static_cast<std::uint32_t>(list_.size()) : no_arm);
+        return commit_or_park(task, leaf);
     }
     outcome await_resume() {
         const std::size_t winner = settle();
@@ -76,9 +74,42 @@ private:
 
     static constexpr bool looks_itself = !(many_arms<Arms> || ...) && sizeof...(Arms) <= 64;
 
-    // The first pass while the process has one thread: first a look, then a choice among the ready ones.
-    // Gives the arm that committed, the number of arms for `otherwise`, or `no_arm`.
-    std::uint32_t look_alone(executor& home) noexcept {
+    [[nodiscard, gnu::noinline]] bool commit_or_park(task_block& task, frame_handle leaf) {
+        if constexpr (looks_itself) {
+            std::uint32_t winner = no_arm;
+            work_list woken;
+            executor& home = *task.home();
+            if (home.direct() && owner_section::enter_outer()) [[likely]] {
+                const bool looks = !task.is_cancelled();
+                if (looks) winner = look_alone(home, &woken);
+                const bool parks = looks && winner == no_arm;
+                if (parks) {
+                    // By hand: nothing of the operation may be touched once it is parked.
+                    try {
+                        list();
+                    } catch (...) {
+                        owner_section::leave_outer();
+                        throw;
+                    }
+                    (void)park_alone(task, leaf, InOrder);
+                }
+                owner_section::leave_outer();
+                if (parks) return true;
+                if (winner != no_arm) {
+                    post_all(woken);
+                    return commits(task, leaf, winner);
+                }
+            }
+        }
+        list();
+        return wait(task, leaf, InOrder ? 0 : list_.size(),
+                    defaults ? static_cast<std::uint32_t>(list_.size()) : no_arm);
+    }
+
+    // The first pass in a section of the owner's: first a look, then a choice among the ready ones.
+    // Gives the arm that committed, the number of arms for `otherwise`, or `no_arm`. Who is woken is added to
+    // `woken`, to be posted after the section; there is none where the process has one thread.
+    std::uint32_t look_alone(executor& home, work_list* woken) noexcept {
         std::uint64_t ready = 0;
         std::uint32_t n = 0;
         const auto look = [&](auto& a) {
@@ -95,29 +126,30 @@ private:
                 if (const auto many = static_cast<std::uint32_t>(std::popcount(ready)); many > 1)
                     for (std::uint32_t skip = home.random(many); skip != 0; --skip) rest &= rest - 1;
             const auto chosen = static_cast<std::uint32_t>(std::countr_zero(rest));
-            if (commit(chosen)) return chosen;
+            if (commit(chosen, woken)) return chosen;
             ready &= ~(std::uint64_t(1) << chosen);
         }
         return defaults ? n : no_arm;
     }
-    bool commit(std::uint32_t chosen) noexcept {
+    bool commit(std::uint32_t chosen, work_list* woken) noexcept {
         std::uint32_t at = 0;
         bool done = false;
         const auto offer = [&](auto& a) {
             if constexpr (!is_otherwise<std::remove_cvref_t<decltype(a)>>)
-                if (at++ == chosen) done = commit_one(a);
+                if (at++ == chosen) done = commit_one(a, woken);
         };
         std::apply([&](auto&... a) { (offer(a), ...); }, arms_);
         return done;
     }
     template <class A>
-    static bool commit_one(A& a) noexcept {
+    static bool commit_one(A& a, work_list* woken) noexcept {
         if constexpr (requires { a.commit_alone(); })
             if (const auto found = a.commit_alone(); found == std::remove_cv_t<decltype(found)>::committed)
                 return true;
         work_list ready;
         if (!a.try_commit(ready)) return false;
-        post_all(ready);
+        if (woken) woken->append(std::move(ready));
+        else post_all(ready);
         return true;
     }
     std::size_t flat_size() const noexcept {

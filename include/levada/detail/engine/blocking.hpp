@@ -44,7 +44,7 @@ public:
 
 private:
     friend block_end block_on_arm(arm& a, time_point deadline, bool cancellable) noexcept;
-    lock lock_; // guards what follows
+    thread_lock lock_; // guards what follows
     bool cancelled_ = false;
     waiter* waits_ = nullptr;
 };

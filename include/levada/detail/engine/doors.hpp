@@ -33,7 +33,7 @@ public:
 
 protected:
     ~any_of() = default;
-    // While the process has one thread, for those who have looked at their arms themselves. `commits`: arm
+    // In a section of the owner's, for those who have looked at their arms themselves. `commits`: arm
     // `winner` has. `park_alone`: none could.
     [[nodiscard]] bool commits(task_block& task, frame_handle leaf, std::uint32_t winner) noexcept {
         winner_ = winner;

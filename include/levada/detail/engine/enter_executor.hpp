@@ -3,6 +3,7 @@
 #include <levada/base/executor.hpp>
 #include <levada/detail/engine/thread_context.hpp>
 #include <levada/detail/util/fatal.hpp>
+#include <levada/detail/util/owner_section.hpp>
 
 namespace levada::detail {
 
@@ -11,6 +12,7 @@ class [[nodiscard]] enter_executor {
 public:
     explicit enter_executor(executor& on) noexcept : on_(on), saved_(this_thread()) {
         watch_for_exit();
+        owner_section::come_here();
         this_thread() = {&on, nullptr, 0, coarse_ms(on.now()), 0, &on.calls()};
         on.context_ = &this_thread();
     }

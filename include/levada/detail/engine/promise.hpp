@@ -63,7 +63,7 @@ public:
     explicit operation_awaiter(Op& op) noexcept : op_(op) {}
     [[nodiscard]] bool await_ready() { return op_.await_ready(); }
     template <class P>
-    [[nodiscard]] bool await_suspend(std::coroutine_handle<P> h) {
+    [[nodiscard, gnu::always_inline]] bool await_suspend(std::coroutine_handle<P> h) {
         return op_.await_suspend(h);
     }
     decltype(auto) await_resume() { return op_.await_resume(); }

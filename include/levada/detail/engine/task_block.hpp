@@ -91,19 +91,19 @@ public:
 
     [[nodiscard]] task_run& this_run() noexcept { return *on_; }
     /// Whether the next operation has to unwind, or to answer the cancel.
-    [[nodiscard]] bool is_cancelled() const noexcept { return current()->cancelled(); }
+    [[nodiscard, gnu::always_inline]] bool is_cancelled() const noexcept { return current()->cancelled(); }
     /// For an operation that finds `is_cancelled()`: true when it committed an answer and the task goes on;
     /// else the task unwinds once it has suspended.
     [[nodiscard]] bool answer_or_unwind(frame_handle leaf, operation& op) noexcept;
     /// Notes what the task is about to park on. Then link, publish, and touch nothing.
-    void parks(frame_handle leaf, operation& op) noexcept {
+    [[gnu::always_inline]] void parks(frame_handle leaf, operation& op) noexcept {
         if constexpr (diagnosis) op.since = on_->thread.clock;
         parked_on_ = &op;
         leaf_ = leaf;
     }
     /// One operation of `leaf` completed at once. True when the task has to let others run first: then it is
     /// suspended, and ready.
-    [[nodiscard]] bool completed_at_once(frame_handle leaf) noexcept {
+    [[nodiscard, gnu::always_inline]] bool completed_at_once(frame_handle leaf) noexcept {
         if (--on_->budget != 0 && !on_->calls.wanted()) [[likely]]
             return false;
         return lets_others_run(leaf);
@@ -209,6 +209,7 @@ private:
     [[nodiscard]] bool await_children(tree_node& outermost) noexcept;
     void pop_scope() noexcept;
     void end() noexcept;
+    [[nodiscard]] bool end_in_section(bool was_cancelled) noexcept;
     void forget_name() noexcept;
 
     union {

@@ -29,7 +29,7 @@ protected:
 };
 
 /// Null while no trace is taken. What it points at stays for ever, since a thread may still be there. Whoever
-/// sets it clears `__libc_single_threaded` first: so what is done on one thread alone needs no hook for
+/// sets it ends the ownership (owner_section.hpp) first: so what is done in sections needs no hook for
 /// wake-ups and operations, and pays nothing.
 inline constinit std::atomic<trace_sink*> trace_to{nullptr};
 

@@ -106,7 +106,7 @@ public:
 
     /// A reference for a waiter on this node, from where its thread does not meet others; and its end.
     void hold(tree_waiter& w) noexcept {
-        if (single_threaded() || kind != node_kind::source) ref();
+        if (kind != node_kind::source) ref();
         else hold_shared(w);
     }
     void let_go(tree_waiter& w) noexcept {
@@ -119,7 +119,7 @@ public:
     [[nodiscard]] bool link(callback_entry& c) noexcept;
     [[nodiscard]] bool unlink(callback_entry& c) noexcept;
 
-    /// All that the end of a task has to do, while the process has one thread, in the usual case: nothing
+    /// All that the end of a task has to do, in a section of the owner's, in the usual case: nothing
     /// hangs below it, and nobody waits for the last task of its parent. Else false, and nothing was done.
     [[nodiscard]] bool end_alone(bool cancelled_task) noexcept;
     enum class hanging : std::uint8_t { nothing, entries, tasks };
@@ -150,7 +150,9 @@ public:
 
     [[nodiscard]] bool is_counted() const noexcept { return counted_.load(std::memory_order_relaxed); }
     /// No reference but the caller's: nobody else can get one.
-    [[nodiscard]] bool unshared() const noexcept { return refs_.count() == 1; }
+    [[nodiscard]] bool unshared() const noexcept { return has_references(1); }
+    /// `n` references at most.
+    [[nodiscard]] bool has_references(std::uint32_t n) const noexcept { return refs_.count() <= n; }
     /// Whether the parent counts this task as live; the one who clears it uncounts.
     [[nodiscard]] bool take_counted() noexcept { return exchange_flag(counted_, false); }
 

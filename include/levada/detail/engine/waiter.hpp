@@ -82,8 +82,8 @@ public:
     [[nodiscard]] bool publish() noexcept { return swap_state(park_state::arming, park_state::parked); }
     /// Arms and publishes at once, under the lock of the one thing that is waited for.
     void park() noexcept { store_first(park_state::parked); }
-    /// The same, and the claim of one that is parked, while the process has one thread.
-    void park_alone() noexcept {
+    /// The same, and the claim of one that is parked, in a section of the owner's.
+    [[gnu::always_inline]] void park_alone() noexcept {
         word_.store(next_epoch() | raw(park_state::parked), std::memory_order_relaxed);
     }
     [[nodiscard]] bool claim_alone(std::uint32_t arm) noexcept {
@@ -159,15 +159,23 @@ protected:
 
     std::uint64_t load_word() const noexcept { return word_.load(std::memory_order_seq_cst); }
     bool exchange(std::uint64_t& expected, std::uint64_t next) noexcept {
-        if (single_threaded()) [[likely]] {
-            word_.store(next, std::memory_order_relaxed);
-            return true;
-        }
+        if (const owner_section section; section) [[likely]]
+            return exchange_alone(expected, next);
         return word_.compare_exchange_weak(expected, next, std::memory_order_seq_cst,
                                            std::memory_order_relaxed);
     }
 
 private:
+    // In a section.
+    bool exchange_alone(std::uint64_t& expected, std::uint64_t next) noexcept {
+        const auto w = word_.load(std::memory_order_relaxed);
+        if (w != expected) [[unlikely]] { // another thread was here before the section
+            expected = w;
+            return false;
+        }
+        word_.store(next, std::memory_order_relaxed);
+        return true;
+    }
     static constexpr std::uintptr_t bound = 1;
     static constexpr std::uintptr_t pinned = 2;
     static constexpr std::uintptr_t ties = bound | pinned;
@@ -186,7 +194,7 @@ private:
         // Sequentially consistent against a canceller on another thread, who marks the token and then reads
         // this word, while we store this word and then read the token's mark: one of us sees the other.
         // (Two stores: g++ takes an order that is not a constant for the strongest.)
-        if (single_threaded()) [[likely]]
+        if (const owner_section section; section) [[likely]]
             word_.store(epoch | raw(s), std::memory_order_relaxed);
         else word_.store(epoch | raw(s), std::memory_order_seq_cst);
     }
@@ -196,16 +204,18 @@ private:
     }
     bool swap_state(park_state from, park_state to) noexcept {
         auto w = word_.load(std::memory_order_relaxed);
+        if (const owner_section section; section) [[likely]] {
+            w = word_.load(std::memory_order_relaxed);
+            if (state_of(w) != from) return false;
+            word_.store((w & ~std::uint64_t(0xff)) | raw(to), std::memory_order_relaxed);
+            return true;
+        }
         if (state_of(w) != from) {
             if (state_of(w) != park_state::looked_at) return false;
             w = word_after_look();
             if (state_of(w) != from) return false;
         }
         const auto next = (w & ~std::uint64_t(0xff)) | raw(to);
-        if (single_threaded()) [[likely]] {
-            word_.store(next, std::memory_order_relaxed);
-            return true;
-        }
         // Where it fails, the word was claimed, or is being looked at.
         return word_.compare_exchange_strong(w, next, std::memory_order_seq_cst, std::memory_order_relaxed) ||
                (state_of(w) == park_state::looked_at && swap_state(from, to));
@@ -218,21 +228,20 @@ private:
     std::atomic<std::uintptr_t> home_;
 };
 
-/// Makes a waiter that was claimed ready, while the process has one thread, which is the loop's own.
-inline void post_alone(waiter& p) noexcept {
-    if (work_list* direct = p.home()->direct()) [[likely]]
-        direct->push(p);
-    else p.home()->post(p);
+/// Makes a waiter that was claimed ready, if it is the owner's, and its loop lets others at its queue.
+[[nodiscard]] inline bool post_in_section(waiter& p) noexcept {
+    if (const owner_section section; section) [[likely]]
+        if (work_list* const direct = p.home()->direct()) [[likely]]
+            return direct->push(p), true;
+    return false;
 }
 
-/// Makes parkers that were claimed ready. The list holds parkers only.
+/// Makes parkers that were claimed ready. The list holds parkers only. In no section: loops may take locks.
 inline void post_all(work_list& ready) noexcept {
     while (work* w = ready.pop()) {
         auto& p = static_cast<waiter&>(*w);
-        if (single_threaded()) [[likely]] {
-            post_alone(p);
+        if (post_in_section(p)) [[likely]]
             continue;
-        }
         if (trace_sink* const t = tracing()) [[unlikely]]
             t->woke(p);
         if (executor* here = executor::current()) here->wake(p);

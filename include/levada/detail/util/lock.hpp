@@ -1,16 +1,12 @@
 #pragma once
 
-#include <sys/single_threaded.h>
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
-namespace levada::detail {
+#include <levada/detail/util/owner_section.hpp>
 
-/// True while the process has had one thread only. A thread that starts later sees all that was stored
-/// before: its creation orders it. glibc clears the flag before the new thread runs.
-[[nodiscard]] inline bool single_threaded() noexcept { return __libc_single_threaded != 0; }
+namespace levada::detail {
 
 /// In a loop that spins: lets the other hyperthread go on.
 inline void relax() noexcept {
@@ -43,49 +39,80 @@ private:
 ///    sleepers look again every millisecond.
 /// 3. A sleeper counts until it has the lock; then its own release wakes the next.
 ///
-/// While the process has one thread, lock and unlock are plain stores to the same word: a lock that is held
-/// when the first thread starts is seen as held by that thread.
-class lock {
+/// Used alone, for what any thread may do without coming to what one of them owns: posting to a loop.
+class thread_lock {
 public:
     void acquire() noexcept {
         if (!try_acquire()) acquire_slow();
     }
     /// False where another thread holds it.
-    [[nodiscard]] bool try_acquire() noexcept {
-        if (single_threaded()) [[likely]] {
-            word_.store(1, std::memory_order_relaxed);
-            return true;
-        }
-        return word_.exchange(1, std::memory_order_acquire) == 0;
-    }
+    [[nodiscard]] bool try_acquire() noexcept { return word_.exchange(1, std::memory_order_acquire) == 0; }
     void release() noexcept {
-        if (single_threaded()) [[likely]] {
-            word_.store(0, std::memory_order_relaxed);
-            return;
-        }
         word_.store(0, std::memory_order_release);
         std::atomic_signal_fence(std::memory_order_seq_cst); // the compiler keeps the two in this order
         if (lock_sleepers::on(this).load(std::memory_order_relaxed) != 0) [[unlikely]]
             wake();
     }
 
-private:
+protected:
     void acquire_slow() noexcept;
     void wake() noexcept;
 
     std::atomic<std::uint32_t> word_{0};
 };
 
+/// The same, but while one thread owns all, its acquire and release are plain stores: it is in a section for
+/// as long as it holds the lock. So the word is more than 1 only where no other thread can see it.
+class lock : private thread_lock {
+public:
+    void acquire() noexcept {
+        if (!take_in_section()) thread_lock::acquire();
+    }
+    /// False where another thread holds it.
+    [[nodiscard]] bool try_acquire() noexcept {
+        // Where this thread holds it in a section, nobody else can.
+        return word_.load(std::memory_order_relaxed) == 0 &&
+               (take_in_section() || thread_lock::try_acquire());
+    }
+    void release() noexcept {
+        if (const auto held = word_.load(std::memory_order_relaxed); held > held_by_exchange) [[likely]] {
+            const auto in = static_cast<owner_section::entered>(held - held_by_exchange);
+            // Else a thread was started meanwhile, and may sleep on it.
+            if (in != owner_section::entered::alone || __libc_single_threaded) [[likely]] {
+                word_.store(0, std::memory_order_relaxed);
+                return owner_section::leave(in);
+            }
+        }
+        thread_lock::release();
+    }
+
+private:
+    static constexpr std::uint32_t held_by_exchange = 1;
+    [[nodiscard]] bool take_in_section() noexcept {
+        const auto in = owner_section::enter();
+        if (in == owner_section::entered::none) return false;
+        // It was taken before there were threads, by one that holds it still.
+        if (word_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            owner_section::leave(in);
+            if (in == owner_section::entered::outer) owner_section::end_for_good();
+            return false;
+        }
+        word_.store(held_by_exchange + static_cast<std::uint32_t>(in), std::memory_order_relaxed);
+        return true;
+    }
+};
+
 /// Holds a lock for a scope.
+template <class Lock>
 class [[nodiscard]] lock_guard {
 public:
-    explicit lock_guard(lock& l) noexcept : lock_(l) { lock_.acquire(); }
+    explicit lock_guard(Lock& l) noexcept : lock_(l) { lock_.acquire(); }
     ~lock_guard() { lock_.release(); }
     lock_guard(const lock_guard&) = delete;
     lock_guard& operator=(const lock_guard&) = delete;
 
 private:
-    lock& lock_;
+    Lock& lock_;
 };
 
 /// Holds a lock for a scope, if it was free.
@@ -103,22 +130,23 @@ private:
     lock* lock_;
 };
 
-/// An exchange that is atomic only where the process has more than one thread.
+/// An exchange that is atomic only where there is no owner.
 template <class T>
-T exchange_flag(std::atomic<T>& flag, T value) noexcept {
-    if (!single_threaded()) return flag.exchange(value, std::memory_order_acq_rel);
+[[gnu::always_inline]] inline T exchange_flag(std::atomic<T>& flag, T value) noexcept {
+    const owner_section section;
+    if (!section) return flag.exchange(value, std::memory_order_acq_rel);
     const T old = flag.load(std::memory_order_relaxed);
     flag.store(value, std::memory_order_relaxed);
     return old;
 }
 
-/// A reference count that is atomic only where the process has more than one thread.
+/// A reference count that is atomic only where there is no owner.
 class ref_count {
 public:
     explicit ref_count(std::uint32_t n) noexcept : n_(n) {}
     void add() noexcept {
         // Relaxed: whoever adds already holds a reference, so the object cannot go meanwhile.
-        if (single_threaded()) [[likely]]
+        if (const owner_section section; section) [[likely]]
             n_.store(n_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         else n_.fetch_add(1, std::memory_order_relaxed);
     }
@@ -130,8 +158,8 @@ public:
     }
     /// True for the one who dropped the last: everything done under other references happened before.
     [[nodiscard]] bool drop() noexcept {
-        if (single_threaded()) [[likely]] {
-            auto n = n_.load(std::memory_order_relaxed) - 1;
+        if (const owner_section section; section) [[likely]] {
+            const auto n = n_.load(std::memory_order_relaxed) - 1;
             n_.store(n, std::memory_order_relaxed);
             return n == 0;
         }
