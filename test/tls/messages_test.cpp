@@ -128,22 +128,24 @@ TLS_TASK("a peer that has us answer without end, and reads none of it, is refuse
     set_buffer(c.near.socket().native_handle(), SO_SNDBUF, 4096);
     std::array<char, 64> b;
     auto reading = start_reading(c.near, b);
+    // It happens all the same. Then the kernel has nothing for the reader, who waits for it.
+    const auto give_up = [&]() -> task<> {
+        CHECK_FALSE(test_support::has_bytes(c.near.socket()));
+        CHECK_FALSE(reading.done());
+        reading.cancel();
+        std::ignore = co_await reading.join(); // it has the stream, which goes with us
+    };
+    constexpr std::chrono::seconds limit(20);
     for (int i = 0; i < 10'000 && !reading.done(); ++i) {
         ask_for_renegotiation(*c.far);
         const std::string bytes = c.far->take();
         REQUIRE(!bytes.empty());
-        auto sent = co_await with_timeout(std::chrono::seconds(20), c.far->socket().write_all(bytes));
-        if (sent.error() == errc::timed_out) {
-            // It happens all the same. Then the kernel has nothing for the reader, who waits for it.
-            CHECK_FALSE(test_support::has_bytes(c.near.socket()));
-            CHECK_FALSE(reading.done());
-            reading.cancel();
-            std::ignore = co_await reading.join(); // it has the stream, which goes with us
-            co_return;
-        }
+        auto sent = co_await with_timeout(limit, c.far->socket().write_all(bytes));
+        if (sent.error() == errc::timed_out) co_return co_await give_up();
         if (!sent) break;
     }
-    auto r = co_await reading.join();
+    auto r = co_await with_timeout(limit, reading.join());
+    if (r.error() == errc::timed_out) co_return co_await give_up();
     CHECK(r.error() == std::errc::no_buffer_space);
     auto again = co_await c.near.read(std::span<char>(b));
     CHECK(again.error() == std::errc::no_buffer_space);

@@ -56,8 +56,8 @@ public:
     executor(const executor&) = delete;
     executor& operator=(const executor&) = delete;
 
-    /// Makes `w` run soon, on a fair loop in the order of posting. Any thread; never inline; must not fail, nor
-    /// wait for a thread that may be in the library.
+    /// Makes `w` run soon, on a fair loop in the order of posting. Any thread; never inline; must not fail,
+    /// nor wait for a thread that may be in the library.
     virtual void post(work& w) noexcept = 0;
     /// Makes a waiter that was claimed on this loop's thread ready. Its own loop runs it, or this one if it
     /// may move: it is likely to touch what was just touched here.

@@ -39,8 +39,8 @@ struct runtime_options {
 /// ready tasks from the others: so by default a task may resume on another thread after any `co_await`.
 ///
 /// The first loop runs on the thread that calls `run`. The other loops start when there is work for them:
-/// when tasks wait while another computes, for which a thread of the runtime watches. Until then channels, tasks
-/// and tokens pay for no atomics.
+/// when tasks wait while another computes, for which a thread of the runtime watches. Until then channels,
+/// tasks and tokens pay for no atomics.
 class runtime {
 public:
     /// Throws `std::invalid_argument` where LEVADA_LOOPS is no number from 1 to 1024, and `std::system_error`

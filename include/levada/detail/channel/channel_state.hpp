@@ -29,13 +29,13 @@
 #include <levada/detail/engine/waiter.hpp>
 #include <levada/detail/util/lock.hpp>
 
-// Inlined where it counts: clang asks for it here, g++ does it by `flatten` in channel_ops.hpp. The await itself
-// only by g++: clang may then keep what is local to it in the coroutine's frame, which others may resume by then.
-#if defined(__clang__)
+// Inlined where it counts.
 #define LEVADA_INTERNAL_HOT [[gnu::always_inline]]
+// The await itself only by g++: clang may then keep what is local to it in the coroutine's frame, which
+// others may resume by then.
+#if defined(__clang__)
 #define LEVADA_INTERNAL_AWAIT
 #else
-#define LEVADA_INTERNAL_HOT [[gnu::always_inline]]
 #define LEVADA_INTERNAL_AWAIT [[gnu::always_inline, gnu::flatten]]
 #endif
 
